@@ -1,0 +1,122 @@
+/*
+ * Owns: people and services, their passkeys, the invitations by which they come in, and which company a person belongs to.
+ * Never: speaks WebAuthn or HTTP; keeps an invitation's token.
+ * Keeps true: an invitation brings in one account; `hd` is only ever a domain that the company has named its own.
+ */
+import { createRandomValue, hashValue } from '../crypto/digest.ts';
+import { addSeconds, type Clock } from '../lib/clock.ts';
+import { Conflict, Refused } from '../lib/errors.ts';
+import { createUuid } from '../lib/identifier.ts';
+import { Secret } from '../lib/secret.ts';
+import { domainOf, isSubjectEmail } from '../oauth2/syntax.ts';
+import type { AccountRecord, AccountStore, InvitationRecord, PasskeyRecord } from '../storage/storage.ts';
+
+export interface Account extends AccountRecord {
+  /** The company's domain, where the account's e-mail lies in one. */
+  readonly hostedDomain: string | undefined;
+}
+
+export type Passkey = PasskeyRecord;
+export type NewPasskey = Omit<PasskeyRecord, 'accountId' | 'createdAt'>;
+export type Invitation = InvitationRecord;
+
+export interface Applicant {
+  /** Chosen before the passkey is made, since the passkey carries it as its user handle. */
+  readonly id: string;
+  readonly email: string;
+  readonly name: string;
+}
+
+export interface Accounts {
+  /** The account if it exists and is not suspended. */
+  find(id: string): Promise<Account | undefined>;
+  hasAdmin(): Promise<boolean>;
+  findPasskey(id: string): Promise<Passkey | undefined>;
+  recordPasskeyUse: AccountStore['recordPasskeyUse'];
+  /** A new single-use invitation; it ends every earlier one of that role that nobody has accepted. */
+  invite(role: AccountRecord['role']): Promise<{ token: Secret<string>; expiresAt: Date }>;
+  /** The invitation behind a token, while it can be accepted. */
+  findInvitation(token: string): Promise<Invitation | undefined>;
+  /** Whom the invitation behind a token brought in, once it was accepted. */
+  findInvitee(token: string): Promise<Account | undefined>;
+  /** Checks what a person typed. Throws Refused with a sentence for them. */
+  prepare(email: string, name: string): Promise<Applicant>;
+  /** Throws Refused when the invitation is over or the e-mail is taken. */
+  accept(token: string, applicant: Applicant, passkey: NewPasskey): Promise<Account>;
+}
+
+export interface AccountsOptions {
+  readonly store: AccountStore;
+  readonly hostedDomains: readonly string[];
+  readonly clock: Clock;
+}
+
+const INVITATION_SECONDS = 24 * 3600;
+const LONGEST_NAME = 100;
+
+export function createAccounts({ store, hostedDomains, clock }: AccountsOptions): Accounts {
+  const toAccount = (record: AccountRecord): Account => ({ ...record, hostedDomain: findHostedDomain(record.email, hostedDomains) });
+  return {
+    find: async (id) => {
+      const record = await store.find(id);
+      return record?.status === 'active' ? toAccount(record) : undefined;
+    },
+    hasAdmin: () => store.hasAdmin(),
+    findPasskey: (id) => store.findPasskey(id),
+    recordPasskeyUse: (id, use) => store.recordPasskeyUse(id, use),
+    invite: async (role) => {
+      const token = new Secret(createRandomValue());
+      const createdAt = clock.now();
+      const expiresAt = addSeconds(createdAt, INVITATION_SECONDS);
+      await store.replaceInvitations({ tokenHash: hashValue(token.reveal()), role, createdAt, expiresAt });
+      return { token, expiresAt };
+    },
+    findInvitation: (token) => store.findOpenInvitation(hashValue(token), clock.now()),
+    findInvitee: async (token) => {
+      const record = await store.findInvitee(hashValue(token));
+      return record === undefined ? undefined : toAccount(record);
+    },
+    prepare: async (typedEmail, typedName) => {
+      const email = checkEmail(typedEmail);
+      const name = checkName(typedName);
+      if ((await store.findByEmail(email)) !== undefined) throw emailTaken();
+      return { id: createUuid(clock.now()), email, name };
+    },
+    accept: async (token, applicant, passkey) => {
+      const at = clock.now();
+      const invitation = await store.findOpenInvitation(hashValue(token), at);
+      if (invitation === undefined) throw invitationOver();
+      // Nobody has shown that mail to this address arrives: the token says so (`email_verified`: false).
+      const record: AccountRecord = { ...applicant, kind: 'person', isEmailVerified: false, role: invitation.role, status: 'active', createdAt: at };
+      const isAccepted = await store
+        .acceptInvitation(invitation.tokenHash, record, { ...passkey, accountId: record.id, createdAt: at }, at)
+        .catch((error: unknown) => {
+          throw error instanceof Conflict ? emailTaken() : error;
+        });
+      if (!isAccepted) throw invitationOver();
+      return toAccount(record);
+    },
+  };
+}
+
+/** The e-mail's domain, if the company has named it its own. Exact: a subdomain is another domain. */
+export function findHostedDomain(email: string, hostedDomains: readonly string[]): string | undefined {
+  const domain = domainOf(email);
+  return hostedDomains.includes(domain) ? domain : undefined;
+}
+
+function checkEmail(typed: string): string {
+  const email = typed.trim().toLowerCase();
+  if (isSubjectEmail(email)) return email;
+  throw new Refused('invalid_email', 'Enter an e-mail address of plain letters, digits and the usual signs, of at most 127 characters.');
+}
+
+function checkName(typed: string): string {
+  const name = typed.trim().normalize('NFC');
+  if (name !== '' && name.length <= LONGEST_NAME && !/\p{Cc}/u.test(name)) return name;
+  throw new Refused('invalid_name', `Enter your name, of at most ${LONGEST_NAME} characters.`);
+}
+
+const emailTaken = () => new Refused('email_taken', 'This e-mail address has an account already. Sign in with its passkey.');
+
+const invitationOver = () => new Refused('invitation_over', 'This link was used or has expired. Ask for a new one.');

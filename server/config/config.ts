@@ -1,0 +1,140 @@
+/*
+ * Owns: what the process is told by its environment, checked once and frozen.
+ * Never: reads a variable later, prints a secret, fills a hole in production.
+ * Keeps true: a Config that exists can be started with; all faults are reported at once, each with its fix.
+ */
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { ZodType } from 'zod';
+import { parseKekRing, type KekRing } from '../crypto/kek.ts';
+import { Secret } from '../lib/secret.ts';
+import { findPublicIssuerFault, isLoopback } from './issuer_url.ts';
+import { describeVariable, environmentSchema, type Environment } from './variables.ts';
+
+export interface Config {
+  readonly isProduction: boolean;
+  readonly issuer: string;
+  readonly host: string;
+  readonly port: number;
+  readonly opsPort: number | undefined;
+  readonly dataDir: string;
+  readonly databaseUrl: Secret<string> | undefined;
+  readonly redisUrl: Secret<string> | undefined;
+  /** Undefined: embedded mode makes its own (config/embedded_secrets.ts). */
+  readonly keks: Secret<KekRing> | undefined;
+  readonly cookieKeys: Secret<readonly string[]> | undefined;
+  readonly audiences: readonly string[];
+  readonly hostedDomains: readonly string[];
+  readonly sessionSeconds: number;
+  readonly logLevel: Environment['VOUCH_LOG_LEVEL'];
+}
+
+export interface Fault {
+  readonly variable: string;
+  readonly message: string;
+}
+
+/** Carries every fault; its message is fit for a terminal. */
+export class ConfigError extends Error {
+  readonly faults: readonly Fault[];
+  constructor(faults: readonly Fault[]) {
+    super(['The configuration has faults:', ...faults.map(({ variable, message }) => `  ${variable} ${message}`)].join('\n'));
+    this.name = 'ConfigError';
+    this.faults = faults;
+  }
+}
+
+export { isLoopback };
+export { ensureEmbeddedSecrets } from './embedded_secrets.ts';
+export { renderConfigTable } from './table.ts';
+
+/** Reads the whole configuration. Throws a ConfigError that names every fault, never a value of a secret. */
+export function loadConfig(env: Readonly<Record<string, string | undefined>> = process.env): Config {
+  const { values, faults } = readSecretFiles(env);
+  const parsed = environmentSchema.safeParse(values);
+  if (!parsed.success) {
+    for (const issue of parsed.error.issues) faults.push({ variable: String(issue.path[0]), message: issue.message });
+  }
+  const keks = readKeks(values.VOUCH_KEK, faults);
+  for (const fault of findProductionFaults(values)) {
+    if (!faults.some(({ variable }) => variable === fault.variable)) faults.push(fault);
+  }
+  if (!parsed.success || faults.length > 0) throw new ConfigError(faults);
+  return Object.freeze(toConfig(parsed.data, keks));
+}
+
+function toConfig(env: Environment, keks: KekRing | undefined): Config {
+  return {
+    isProduction: env.NODE_ENV === 'production',
+    issuer: env.VOUCH_ISSUER ?? `http://localhost:${env.VOUCH_PORT}`,
+    host: env.VOUCH_HOST,
+    port: env.VOUCH_PORT,
+    opsPort: env.VOUCH_OPS_PORT,
+    dataDir: resolve(env.VOUCH_DATA_DIR),
+    databaseUrl: env.DATABASE_URL === undefined ? undefined : new Secret(env.DATABASE_URL),
+    redisUrl: env.REDIS_URL === undefined ? undefined : new Secret(env.REDIS_URL),
+    keks: keks === undefined ? undefined : new Secret(keks),
+    cookieKeys: env.VOUCH_COOKIE_KEYS === undefined ? undefined : new Secret(env.VOUCH_COOKIE_KEYS),
+    audiences: env.VOUCH_AUDIENCES,
+    hostedDomains: env.VOUCH_HOSTED_DOMAINS,
+    sessionSeconds: env.VOUCH_SESSION_SECONDS,
+    logLevel: env.VOUCH_LOG_LEVEL,
+  };
+}
+
+interface Read {
+  readonly values: Record<string, string>;
+  readonly faults: Fault[];
+}
+
+/** Takes each known variable, a secret also from the file that NAME_FILE names. An empty value counts as not set. */
+function readSecretFiles(env: Readonly<Record<string, string | undefined>>): Read {
+  const values: Record<string, string> = {};
+  const faults: Fault[] = [];
+  for (const [name, schema] of Object.entries<ZodType>(environmentSchema.shape)) {
+    const direct = env[name];
+    if (direct !== undefined && direct !== '') values[name] = direct;
+    const file = env[`${name}_FILE`];
+    if (!describeVariable(schema).isSecret || file === undefined || file === '') continue;
+    if (values[name] !== undefined) {
+      faults.push({ variable: name, message: `is set twice, as ${name} and as ${name}_FILE; unset one` });
+      continue;
+    }
+    try {
+      values[name] = readFileSync(file, 'utf8').trim();
+    } catch (cause) {
+      faults.push({ variable: `${name}_FILE`, message: `names ${file}, which cannot be read (${(cause as NodeJS.ErrnoException).code ?? 'error'})` });
+      continue;
+    }
+    if (values[name] === '') faults.push({ variable: `${name}_FILE`, message: `names ${file}, which is empty` });
+  }
+  return { values, faults };
+}
+
+function readKeks(text: string | undefined, faults: Fault[]): KekRing | undefined {
+  if (text === undefined || text === '') return undefined;
+  try {
+    return parseKekRing(text);
+  } catch (cause) {
+    faults.push({ variable: 'VOUCH_KEK', message: `is unusable: ${(cause as Error).message}; make one with: openssl rand 32 | basenc --base64url` });
+    return undefined;
+  }
+}
+
+/** What is fine on a laptop and unsafe in public. Looks at what was given, so that it speaks up beside other faults. */
+function findProductionFaults(values: Readonly<Record<string, string>>): Fault[] {
+  if (values.NODE_ENV !== 'production') return [];
+  const { VOUCH_ISSUER: issuer } = values;
+  const issuerFault = issuer === undefined ? 'must be set in production, like https://vouch.example.com' : findPublicIssuerFault(issuer);
+  const missing = Object.entries(REQUIRED_IN_PRODUCTION).flatMap(([variable, message]) =>
+    values[variable] === undefined ? [{ variable, message: `must be set in production, as it is or as ${variable}_FILE; ${message}` }] : [],
+  );
+  return [...(issuerFault === undefined ? [] : [{ variable: 'VOUCH_ISSUER', message: issuerFault }]), ...missing];
+}
+
+const REQUIRED_IN_PRODUCTION: Readonly<Record<string, string>> = {
+  DATABASE_URL: 'the embedded store is for one process on one machine',
+  REDIS_URL: 'memory is not shared between instances',
+  VOUCH_KEK: 'make one with: openssl rand 32 | basenc --base64url > kek',
+  VOUCH_COOKIE_KEYS: 'make one with: openssl rand -base64 32 > cookie_keys',
+};

@@ -1,0 +1,17 @@
+import type { ZodType } from 'zod';
+import { describeVariable, environmentSchema } from './variables.ts';
+
+/** The README's table of variables, in Markdown. */
+export function renderConfigTable(): string {
+  const rows = Object.entries<ZodType>(environmentSchema.shape).map(([name, schema]) => {
+    const { description, defaultText, isSecret } = describeVariable(schema);
+    const names = isSecret ? `\`${name}\`, \`${name}_FILE\`` : `\`${name}\``;
+    return `| ${names} | ${defaultText ?? readDefault(schema)} | ${description} |`;
+  });
+  return ['| variable | default | meaning |', '|---|---|---|', ...rows].join('\n');
+}
+
+function readDefault(schema: ZodType): string {
+  const parsed = schema.safeParse(undefined);
+  return parsed.success && parsed.data !== undefined ? `\`${String(parsed.data)}\`` : 'none';
+}

@@ -1,0 +1,129 @@
+import { z } from 'zod';
+import { isAudience } from '../oauth2/syntax.ts';
+import { CONSUMER_DOMAINS, isDomainName } from './domains.ts';
+import { findIssuerFault } from './issuer_url.ts';
+
+/*
+ * Every variable, once: its check, its default, and what the README's table says of it. A variable marked `isSecret` may
+ * also be given as a file by NAME_FILE.
+ */
+
+interface About {
+  readonly description: string;
+  /** What the table shows as default, where that is not simply the value. */
+  readonly defaultText?: string;
+  readonly isSecret?: true;
+}
+
+const ABOUT = new Map<z.ZodType, About>();
+
+function variable<T extends z.ZodType>(schema: T, about: About): T {
+  ABOUT.set(schema, about);
+  return schema;
+}
+
+export function describeVariable(schema: z.ZodType): About {
+  const about = ABOUT.get(schema);
+  if (about === undefined) throw new TypeError('a variable has no description');
+  return about;
+}
+
+const wholeNumber = (from: number, to: number) =>
+  z
+    .string()
+    .refine((text) => /^\d{1,9}$/.test(text) && Number(text) >= from && Number(text) <= to, {
+      error: `must be a whole number from ${from} to ${to}`,
+    })
+    .transform(Number);
+
+const splitList = (text: string) => text.split(/[\s,]+/).filter((item) => item !== '');
+
+/** A list with every item that does not pass named in the fault. */
+const list = (findFault: (item: string) => string | undefined) =>
+  z.string().transform((text, context) => {
+    const items = splitList(text);
+    for (const item of items) {
+      const fault = findFault(item);
+      if (fault !== undefined) context.addIssue({ code: 'custom', message: `holds "${item}", which ${fault}` });
+    }
+    return [...new Set(items)];
+  });
+
+const databaseUrl = z.string().refine((text) => /^postgres(ql)?:\/\/./.test(text), {
+  error: 'must be a URL that begins with postgresql://',
+});
+
+const redisUrl = z.string().refine((text) => /^rediss?:\/\/./.test(text), {
+  error: 'must be a URL that begins with redis:// or rediss://',
+});
+
+const cookieKeys = z.string().transform((text, context) => {
+  const keys = text.split(/\r?\n/).map((line) => line.trim()).filter((line) => line !== '');
+  if (keys.length === 0) context.addIssue({ code: 'custom', message: 'holds no key' });
+  if (keys.some((key) => key.length < 32)) {
+    context.addIssue({ code: 'custom', message: 'holds a key of fewer than 32 characters; make one with: openssl rand -base64 32' });
+  }
+  return keys;
+});
+
+export const environmentSchema = z.object({
+  NODE_ENV: variable(z.enum(['production', 'development', 'test'], { error: 'must be production, development or test' }).default('development'), {
+    description: '`production` refuses embedded storage, an http issuer and secrets made up at start.',
+  }),
+  VOUCH_ISSUER: variable(
+    z.string().superRefine((text, context) => {
+      const fault = findIssuerFault(text);
+      if (fault !== undefined) context.addIssue({ code: 'custom', message: fault });
+    }).optional(),
+    {
+      description: 'The issuer, byte for byte as it stands in every token: scheme and host, no trailing slash.',
+      defaultText: '`http://localhost:3000`, or with `VOUCH_PORT`’s number',
+    },
+  ),
+  VOUCH_HOST: variable(z.string().min(1).default('127.0.0.1'), {
+    description: 'The address to listen on; `0.0.0.0` or `::` in a container.',
+  }),
+  VOUCH_PORT: variable(wholeNumber(0, 65_535).default(3000), { description: 'The port to listen on.' }),
+  VOUCH_OPS_PORT: variable(wholeNumber(0, 65_535).optional(), {
+    description: 'A port of its own for `/metrics`, `/healthz` and `/readyz`.', defaultText: 'none: no metrics are served',
+  }),
+  VOUCH_DATA_DIR: variable(z.string().min(1).default('.vouch'), {
+    description: 'Where embedded storage and the secrets made for it lie.',
+  }),
+  DATABASE_URL: variable(databaseUrl.optional(), {
+    description: 'PostgreSQL 15 or newer, `postgresql://user:password@host/database`.', defaultText: 'embedded, in `VOUCH_DATA_DIR`', isSecret: true,
+  }),
+  REDIS_URL: variable(redisUrl.optional(), {
+    description: 'Redis 7 or newer, `redis://…` or `rediss://…`.', defaultText: 'embedded, in memory', isSecret: true,
+  }),
+  VOUCH_KEK: variable(z.string().min(1).optional(), {
+    description: 'Key-encryption keys that seal the signing keys: one a line, base64url of 32 bytes; the first seals, all open.',
+    defaultText: 'embedded: made in `VOUCH_DATA_DIR`', isSecret: true,
+  }),
+  VOUCH_COOKIE_KEYS: variable(cookieKeys.optional(), {
+    description: 'Keys that sign browser cookies: one a line, at least 32 characters; the first signs, all verify.',
+    defaultText: 'embedded: made in `VOUCH_DATA_DIR`', isSecret: true,
+  }),
+  VOUCH_AUDIENCES: variable(
+    list((item) => (isAudience(item) ? undefined : 'is not 1-256 visible ASCII characters')).default([]),
+    {
+      description: 'The audiences that may be asked for beside the issuer itself, separated by spaces or commas; any other is refused.',
+      defaultText: 'none',
+    },
+  ),
+  VOUCH_HOSTED_DOMAINS: variable(
+    list((item) => {
+      if (CONSUMER_DOMAINS.has(item)) return 'is a consumer domain, where anybody can have an address; a hosted domain is your company’s own';
+      return isDomainName(item) ? undefined : 'is not a domain name in lower case';
+    }).default([]),
+    { description: 'The company’s own e-mail domains: accounts in them get `hd`.', defaultText: 'none' },
+  ),
+  VOUCH_SESSION_SECONDS: variable(wholeNumber(300, 86_400).default(28_800), {
+    description: 'How long a sign-in lasts at the most; no token outlives it.',
+  }),
+  VOUCH_LOG_LEVEL: variable(z.enum(['debug', 'info', 'warn', 'error'], { error: 'must be debug, info, warn or error' }).default('info'), {
+    description: 'What goes to the log on standard error.',
+  }),
+});
+
+export type Environment = z.output<typeof environmentSchema>;

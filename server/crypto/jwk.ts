@@ -1,0 +1,44 @@
+import { createHash, createPublicKey, generateKeyPair, type JsonWebKey, type KeyObject } from 'node:crypto';
+import { promisify } from 'node:util';
+import type { SigningAlgorithm } from '../oauth2/vocabulary.ts';
+
+/** A public key exactly as the JWKS shows it: no member more, since AWS refuses `key_ops` and Google `x5c`. */
+export type PublicJwk =
+  | { kty: 'RSA'; use: 'sig'; alg: 'RS256'; kid: string; n: string; e: string }
+  | { kty: 'EC'; use: 'sig'; alg: 'ES256'; kid: string; crv: 'P-256'; x: string; y: string };
+
+export type PrivateJwk = PublicJwk & { d: string; p?: string; q?: string; dp?: string; dq?: string; qi?: string };
+
+const generate = promisify(generateKeyPair);
+
+/** A new key pair of a ring: RSA of 2048 bits with e = 65537, or P-256. */
+export async function generateSigningKeyPair(alg: SigningAlgorithm): Promise<KeyObject> {
+  const { privateKey } =
+    alg === 'RS256'
+      ? await generate('rsa', { modulusLength: 2048, publicExponent: 0x10001 })
+      : await generate('ec', { namedCurve: 'P-256' });
+  return privateKey;
+}
+
+export function toPublicJwk(privateKey: KeyObject, alg: SigningAlgorithm): PublicJwk {
+  return describePublicKey(createPublicKey(privateKey).export({ format: 'jwk' }), alg);
+}
+
+/** The private JWK that oidc-provider signs with; its public part is the one of the JWKS. */
+export function toPrivateJwk(privateKey: KeyObject, alg: SigningAlgorithm): PrivateJwk {
+  const jwk = privateKey.export({ format: 'jwk' });
+  return { ...jwk, ...describePublicKey(jwk, alg) } as PrivateJwk;
+}
+
+function describePublicKey(jwk: JsonWebKey, alg: SigningAlgorithm): PublicJwk {
+  const kid = computeThumbprint(jwk);
+  if (alg === 'RS256') return { kty: 'RSA', use: 'sig', alg, kid, n: String(jwk.n), e: String(jwk.e) };
+  return { kty: 'EC', use: 'sig', alg, kid, crv: 'P-256', x: String(jwk.x), y: String(jwk.y) };
+}
+
+/** RFC 7638 3: the SHA-256 of the required members in lexical order, in base64url. */
+export function computeThumbprint(jwk: JsonWebKey): string {
+  const required =
+    jwk.kty === 'RSA' ? { e: jwk.e, kty: jwk.kty, n: jwk.n } : { crv: jwk.crv, kty: jwk.kty, x: jwk.x, y: jwk.y };
+  return createHash('sha256').update(JSON.stringify(required)).digest('base64url');
+}

@@ -1,0 +1,23 @@
+import type { IncomingMessage } from 'node:http';
+import rawBody from 'raw-body';
+import { Refused } from '../lib/errors.ts';
+
+/** 64 KiB: no request of ours is near it. */
+export const LARGEST_BODY_BYTES = 64 * 1024;
+
+/** Reads a JSON object. Throws Refused for another media type, too large a body, or anything but one object. */
+export async function readJsonBody(request: IncomingMessage): Promise<Record<string, unknown>> {
+  if (!/^application\/json\s*(;|$)/i.test(request.headers['content-type'] ?? '')) {
+    throw new Refused('invalid_request', 'Send the request as application/json.');
+  }
+  const text = await rawBody(request, { limit: LARGEST_BODY_BYTES, encoding: 'utf-8' }).catch((cause: unknown) => {
+    throw new Refused('invalid_request', 'The request is too large or was cut off.', { cause });
+  });
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  } catch {
+    // Said below, for both.
+  }
+  throw new Refused('invalid_request', 'The request is not a JSON object.');
+}

@@ -1,0 +1,63 @@
+import { createHash } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+
+/** A public JSON answer whose bytes are rendered once and served many times. */
+export interface Document {
+  readonly body: Buffer;
+  readonly etag: string;
+  readonly headers: Readonly<Record<string, string | number>>;
+}
+
+export function renderDocument(value: unknown, cacheControl: string): Document {
+  const body = Buffer.from(JSON.stringify(value));
+  const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 27)}"`;
+  return {
+    body,
+    etag,
+    headers: {
+      'Content-Type': 'application/json',
+      'Content-Length': body.length,
+      'Cache-Control': cacheControl,
+      ETag: etag,
+      'Access-Control-Allow-Origin': '*',
+      'X-Content-Type-Options': 'nosniff',
+    },
+  };
+}
+
+/**
+ * Answers GET, HEAD, a conditional GET (RFC 9110 13.1.2) and a CORS preflight with `document`; anything else is 405.
+ * Nothing is awaited: a verifier is answered even while every store is away.
+ */
+export function serveDocument(request: IncomingMessage, response: ServerResponse, document: Document): void {
+  switch (request.method) {
+    case 'GET':
+    case 'HEAD':
+      if (isNotModified(request.headers['if-none-match'], document.etag)) {
+        const { 'Content-Type': _type, 'Content-Length': _length, ...validators } = document.headers;
+        response.writeHead(304, validators).end();
+        return;
+      }
+      response.writeHead(200, document.headers);
+      response.end(request.method === 'HEAD' ? undefined : document.body);
+      return;
+    case 'OPTIONS':
+      response.writeHead(204, {
+        Allow: 'GET, HEAD, OPTIONS', 'Access-Control-Allow-Origin': '*', 'Access-Control-Allow-Methods': 'GET, HEAD',
+        'Access-Control-Allow-Headers': 'If-None-Match', 'Access-Control-Max-Age': '86400',
+      }).end();
+      return;
+    default:
+      response.writeHead(405, { Allow: 'GET, HEAD, OPTIONS', 'Content-Length': 0, 'Cache-Control': 'no-store' }).end();
+  }
+}
+
+/** Weak comparison (RFC 9110 8.8.3.2), as If-None-Match asks. */
+function isNotModified(header: string | undefined, etag: string): boolean {
+  if (header === undefined) return false;
+  if (header === etag) return true;
+  return header.split(',').some((candidate) => {
+    const trimmed = candidate.trim();
+    return trimmed === '*' || trimmed === etag || trimmed === `W/${etag}`;
+  });
+}

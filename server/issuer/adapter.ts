@@ -1,0 +1,97 @@
+import { errors, type Adapter, type AdapterPayload } from 'oidc-provider';
+import type { Clients } from '../clients/clients.ts';
+import { hashValue } from '../crypto/digest.ts';
+import { addSeconds, toUnixSeconds, type Clock } from '../lib/clock.ts';
+import type { Artifact, ArtifactStore, JsonObject } from '../storage/storage.ts';
+import { toProtocolError } from './failure.ts';
+
+export interface AdapterDependencies {
+  readonly durable: ArtifactStore;
+  readonly volatile: ArtifactStore;
+  readonly clients: Clients;
+  readonly clock: Clock;
+}
+
+/** What must be used once, or must not be lost, lives in Postgres; the rest may vanish with Redis. */
+const DURABLE = new Set(['Grant', 'AuthorizationCode', 'RefreshToken', 'DeviceCode']);
+
+/** Gives oidc-provider its storage: a client is looked up in our records, everything else is an artifact. */
+export function createAdapterFactory({ durable, volatile, clients, clock }: AdapterDependencies): (model: string) => Adapter {
+  return (model) => {
+    if (model === 'Client') return createClientAdapter(clients);
+    return createArtifactAdapter(model, DURABLE.has(model) ? durable : volatile, clock);
+  };
+}
+
+function createClientAdapter(clients: Clients): Adapter {
+  const readOnly = async () => {
+    throw new TypeError('clients are registered in clients/, not by the protocol');
+  };
+  return {
+    find: (id) => guard(async () => toMutable(await clients.find(id))),
+    upsert: readOnly, consume: readOnly, destroy: readOnly, revokeByGrantId: readOnly, findByUid: readOnly, findByUserCode: readOnly,
+  };
+}
+
+/**
+ * The value that a client holds (a code, a refresh token, a session cookie) is never stored: its hash is the key, and
+ * `jti`, which repeats it, is left out and put back.
+ */
+function createArtifactAdapter(model: string, store: ArtifactStore, clock: Clock): Adapter {
+  const restore = (artifact: Artifact | undefined, jti?: string): AdapterPayload | undefined => {
+    if (artifact === undefined) return undefined;
+    const { payload, consumedAt } = artifact;
+    return {
+      ...structuredClone(payload),
+      ...(jti === undefined ? {} : { jti }),
+      ...(consumedAt === undefined ? {} : { consumed: toUnixSeconds(consumedAt) }),
+    } as AdapterPayload;
+  };
+  return {
+    upsert: (id, { jti: _jti, consumed: _consumed, ...payload }, expiresIn) =>
+      guard(async () => {
+        const expiresAt = expiresIn !== undefined && expiresIn > 0 ? addSeconds(clock.now(), expiresIn) : undefined;
+        const artifact: Artifact = {
+          payload: toJson(payload),
+          grantId: model === 'Grant' ? undefined : payload.grantId,
+          uid: model === 'Session' ? payload.uid : undefined,
+          userCode: payload.userCode,
+        };
+        // Seeing a replay is a compare-and-set too: the library's own find-then-write lets parallel replays through.
+        if (model === 'ReplayDetection') {
+          if (!(await store.add(model, hashValue(id), artifact, expiresAt ?? addSeconds(clock.now(), 3600)))) {
+            throw new errors.InvalidClient('client assertion was used before');
+          }
+          return;
+        }
+        await store.put(model, hashValue(id), artifact, expiresAt);
+      }),
+    find: (id) => guard(async () => restore(await store.find(model, hashValue(id)), id)),
+    findByUid: (uid) => guard(async () => restore(await store.findByUid(model, uid))),
+    findByUserCode: (userCode) => guard(async () => restore(await store.findByUserCode(model, userCode))),
+    consume: (id) =>
+      guard(async () => {
+        if (!(await store.consume(model, hashValue(id)))) throw new errors.InvalidGrant('it was used before');
+      }),
+    destroy: (id) => guard(() => store.remove(model, hashValue(id))),
+    revokeByGrantId: (grantId) => guard(() => store.revokeByGrantId(model, grantId)),
+  };
+}
+
+async function guard<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw toProtocolError(error);
+  }
+}
+
+/** Drops what JSON cannot carry, as `undefined` members, and the browser's session cookie, which the library does not read back. */
+function toJson({ session, ...payload }: AdapterPayload): JsonObject {
+  const kept = session === undefined ? payload : { ...payload, session: { ...session, cookie: undefined } };
+  return JSON.parse(JSON.stringify(kept)) as JsonObject;
+}
+
+function toMutable(metadata: JsonObject | undefined): AdapterPayload | undefined {
+  return metadata === undefined ? undefined : (structuredClone(metadata) as AdapterPayload);
+}

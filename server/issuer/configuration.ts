@@ -1,0 +1,154 @@
+import { interactionPolicy, type Client, type Configuration, type JWKS, type KoaContextWithOIDC } from 'oidc-provider';
+import type { Accounts } from '../accounts/accounts.ts';
+import { toPrivateJwk } from '../crypto/jwk.ts';
+import { toUnixSeconds, type Clock } from '../lib/clock.ts';
+import { createUuid } from '../lib/identifier.ts';
+import type { KeySnapshot } from '../keys/keys.ts';
+import { SCOPES, SIGNING_ALGORITHMS } from '../oauth2/vocabulary.ts';
+import { createAdapterFactory, type AdapterDependencies } from './adapter.ts';
+import { CLIENT_AUTHENTICATION } from './discovery.ts';
+import { toProtocolError } from './failure.ts';
+import { checkResource } from './resource.ts';
+import { ROUTES } from './routes.ts';
+
+export interface ConfigurationOptions extends AdapterDependencies {
+  readonly issuer: string;
+  readonly sessionSeconds: number;
+  readonly cookieKeys: readonly string[];
+  readonly accounts: Accounts;
+  readonly clock: Clock;
+  /** An HTML page for a person whose browser brought a request that cannot be answered. */
+  readonly renderErrorPage: (error: { code: string; description: string | undefined }) => string;
+}
+
+const ACCESS_TOKEN_SECONDS = 600;
+const ID_TOKEN_SECONDS = 600;
+const CODE_SECONDS = 60;
+const INTERACTION_SECONDS = 600;
+
+/** Everything oidc-provider is told. It clones this: a change of keys means a new provider (issuer/provider.ts). */
+export function createConfiguration(options: ConfigurationOptions, snapshot: KeySnapshot): Configuration {
+  const { issuer, sessionSeconds, cookieKeys } = options;
+  return {
+    adapter: createAdapterFactory(options),
+    jwks: toJwks(snapshot),
+    routes: {
+      authorization: ROUTES.authorization,
+      token: ROUTES.token,
+      jwks: ROUTES.jwks,
+      revocation: ROUTES.revocation,
+      pushed_authorization_request: ROUTES.pushedAuthorizationRequest,
+      end_session: ROUTES.endSession,
+    },
+    scopes: [...SCOPES],
+    // `jti` and `hd` are claims like any other to the library; all of them come with `openid`.
+    claims: { openid: ['sub', 'jti', 'email', 'email_verified', 'hd'], email: ['email', 'email_verified'], auth_time: null, amr: null },
+    responseTypes: ['code'],
+    subjectTypes: ['public'],
+    clientAuthMethods: [...CLIENT_AUTHENTICATION],
+    clientDefaults: { id_token_signed_response_alg: 'RS256', grant_types: ['authorization_code'], response_types: ['code'] },
+    enabledJWA: { idTokenSigningAlgValues: [...snapshot.signers.keys()], clientAuthSigningAlgValues: [...SIGNING_ALGORITHMS] },
+    pkce: { required: () => true },
+    allowOmittingSingleRegisteredRedirectUri: false,
+    clientBasedCORS: () => false,
+    conformIdTokenClaims: false,
+    clockTolerance: 5,
+    rotateRefreshToken: true,
+    issueRefreshToken: (_ctx, client: Client) => client.grantTypeAllowed('refresh_token'),
+    // A command line goes on when the browser's session is gone; the grant ends both.
+    expiresWithSession: () => false,
+    findAccount: (_ctx, id) => findAccount(options, id),
+    interactions: { url: (_ctx, interaction) => `/login/${interaction.uid}`, policy: createPolicy() },
+    cookies: {
+      keys: [...cookieKeys],
+      names: { session: issuer.startsWith('https:') ? '__Host-vouch' : 'vouch', interaction: 'vouch_interaction', resume: 'vouch_resume' },
+      long: { httpOnly: true, sameSite: 'lax', signed: true },
+      short: { httpOnly: true, sameSite: 'lax', signed: true },
+    },
+    ttl: {
+      AccessToken: (ctx) => Math.min(ACCESS_TOKEN_SECONDS, secondsOfGrantLeft(ctx, options)),
+      IdToken: (ctx) => Math.min(ID_TOKEN_SECONDS, secondsOfGrantLeft(ctx, options)),
+      RefreshToken: (ctx) => secondsOfGrantLeft(ctx, options),
+      AuthorizationCode: CODE_SECONDS,
+      Interaction: INTERACTION_SECONDS,
+      Grant: sessionSeconds,
+      Session: sessionSeconds,
+    },
+    formats: { customizers: { jwt: describeSession } },
+    features: {
+      devInteractions: { enabled: false },
+      // A token that names its audience cannot be used at the library's own userinfo endpoint: ours is issuer/userinfo.ts.
+      userinfo: { enabled: false },
+      rpInitiatedLogout: { enabled: false },
+      dPoP: { enabled: false },
+      pushedAuthorizationRequests: { enabled: true },
+      revocation: { enabled: true },
+      resourceIndicators: {
+        enabled: true,
+        // No `resource` asked for: an access token for ourselves, so that every access token is an RFC 9068 JWT.
+        defaultResource: () => issuer,
+        useGrantedResource: () => true,
+        getResourceServerInfo: (_ctx, resource) => checkResource(issuer, resource),
+      },
+    },
+    renderError: (ctx, out) => {
+      ctx.type = 'html';
+      ctx.body = options.renderErrorPage({ code: out.error, description: out.error_description });
+    },
+  };
+}
+
+/** The active keys: what else the JWKS shows signs nothing. */
+function toJwks({ signers }: KeySnapshot): JWKS {
+  return { keys: [...signers.values()].map(({ privateKey, alg }) => toPrivateJwk(privateKey, alg)) } as JWKS;
+}
+
+async function findAccount({ accounts, clock }: ConfigurationOptions, id: string) {
+  const account = await accounts.find(id).catch((error: unknown) => {
+    throw toProtocolError(error);
+  });
+  if (account === undefined) return undefined;
+  return {
+    accountId: id,
+    claims: () => ({
+      sub: id,
+      jti: createUuid(clock.now()),
+      email: account.email,
+      email_verified: account.isEmailVerified,
+      ...(account.hostedDomain === undefined ? {} : { hd: account.hostedDomain }),
+    }),
+  };
+}
+
+/**
+ * A native client cannot prove which program it is (RFC 8252 8.6), so a browser session alone never answers it: each time
+ * a person touches their passkey for it.
+ */
+function createPolicy(): interactionPolicy.DefaultPolicy {
+  const { Check, base } = interactionPolicy;
+  const policy = base();
+  policy.get('login')?.checks.add(
+    new Check('native_client', 'a native client needs a person who is present', 'login_required', (ctx) =>
+      ctx.oidc.client?.applicationType === 'native' && ctx.oidc.result?.login === undefined ? Check.REQUEST_PROMPT : Check.NO_NEED_TO_PROMPT,
+    ),
+  );
+  return policy;
+}
+
+/** At least one second, since the library refuses less; the grant itself is checked for expiry before. */
+function secondsOfGrantLeft(ctx: KoaContextWithOIDC, { sessionSeconds, clock }: ConfigurationOptions): number {
+  const expiresAt = ctx.oidc.entities.Grant?.exp;
+  return expiresAt === undefined ? sessionSeconds : Math.max(1, expiresAt - toUnixSeconds(clock.now()));
+}
+
+/**
+ * Puts into an access token what its exchange needs to know later: the grant, which ends with the session, and how the
+ * person signed in (RFC 9068 2.2.1).
+ */
+function describeSession(ctx: KoaContextWithOIDC, token: { kind: string; grantId?: string | undefined }, jwt: { payload?: Record<string, unknown> | undefined }): void {
+  if (token.kind !== 'AccessToken' || jwt.payload === undefined) return;
+  const source = ctx.oidc.entities.AuthorizationCode ?? ctx.oidc.entities.RefreshToken;
+  jwt.payload.grant_id = token.grantId;
+  if (source?.authTime !== undefined) jwt.payload.auth_time = source.authTime;
+  if (source?.amr !== undefined) jwt.payload.amr = source.amr;
+}

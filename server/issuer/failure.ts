@@ -1,0 +1,24 @@
+import { errors } from 'oidc-provider';
+import { Trouble } from '../lib/errors.ts';
+
+/**
+ * What a client is told of trouble inside: the one place where our kinds become registered codes. An unreachable store
+ * is 503 `temporarily_unavailable` (RFC 6749 4.1.2.1), never `invalid_grant`: a CLI that is told its grant is invalid
+ * throws its session away.
+ */
+export function toProtocolError(error: unknown): unknown {
+  if (!(error instanceof Trouble)) return error;
+  switch (error.kind) {
+    case 'unavailable':
+      return withStatus(503, 'temporarily_unavailable', 'The issuer cannot reach its storage just now. Try again in a moment.', error);
+    case 'refused':
+      return withStatus(400, 'access_denied', error.message, error);
+    case 'not_found':
+    case 'conflict':
+      return withStatus(400, 'invalid_request', 'The request does not fit what the issuer knows.', error);
+  }
+}
+
+function withStatus(status: number, code: string, description: string, cause: Error): Error {
+  return Object.assign(new errors.CustomOIDCProviderError(code, description), { status, statusCode: status, expose: true, cause });
+}

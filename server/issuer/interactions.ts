@@ -1,0 +1,91 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { errors, type Provider } from 'oidc-provider';
+import { NotFound } from '../lib/errors.ts';
+import { SCOPES } from '../oauth2/vocabulary.ts';
+
+/** What a client asked of a person's browser, as far as the pages need it. */
+export interface Interaction {
+  readonly uid: string;
+  /** What oidc-provider wants settled next. */
+  readonly prompt: string;
+  readonly client: { readonly id: string; readonly name: string; readonly isNative: boolean };
+  readonly scopes: readonly string[];
+  /** Where the answer goes: shown to the person who is asked to agree. */
+  readonly redirectUri: string;
+  /** Who is signed in to this browser already. */
+  readonly accountId: string | undefined;
+}
+
+export interface SignIn {
+  readonly accountId: string;
+  readonly amr: readonly string[];
+  /** Unix seconds. */
+  readonly authTime: number;
+}
+
+/** The pages' side of an authorization request. Each method finds it by the browser's own cookie, and throws NotFound when it is over. */
+export interface Interactions {
+  find(request: IncomingMessage, response: ServerResponse): Promise<Interaction>;
+  /** Gives the URL at which the browser goes on. */
+  finishSignIn(request: IncomingMessage, response: ServerResponse, signIn: SignIn): Promise<string>;
+  finishConsent(request: IncomingMessage, response: ServerResponse): Promise<string>;
+  /** The person said no: the client gets `access_denied`. */
+  abort(request: IncomingMessage, response: ServerResponse): Promise<string>;
+}
+
+export function createInteractions(current: () => Provider, issuer: string): Interactions {
+  const load = async (request: IncomingMessage, response: ServerResponse) => {
+    const provider = current();
+    const found = await provider.interactionDetails(request, response).catch((error: unknown) => {
+      throw error instanceof errors.SessionNotFound ? new NotFound('the sign-in is over', { cause: error }) : error;
+    });
+    const client = await provider.Client.find(String(found.params.client_id));
+    if (client === undefined) throw new NotFound('the client is gone');
+    return { provider, found, client };
+  };
+
+  const createGrant = async (provider: Provider, accountId: string, clientId: string, requestedScope: unknown) => {
+    const scope = pickScopes(requestedScope).join(' ');
+    const grant = new provider.Grant({ accountId, clientId });
+    grant.addOIDCScope(scope);
+    grant.addResourceScope(issuer, scope);
+    return grant.save();
+  };
+
+  return {
+    find: async (request, response) => {
+      const { found, client } = await load(request, response);
+      return {
+        uid: found.uid,
+        prompt: found.prompt.name,
+        client: { id: client.clientId, name: client.clientName ?? client.clientId, isNative: client.applicationType === 'native' },
+        scopes: pickScopes(found.params.scope),
+        redirectUri: String(found.params.redirect_uri),
+        accountId: found.session?.accountId,
+      };
+    },
+    finishSignIn: async (request, response, { accountId, amr, authTime }) => {
+      const { provider, found, client } = await load(request, response);
+      const login = { accountId, amr: [...amr], ts: authTime };
+      // The page that asked for the passkey named the native client: the touch was the consent.
+      const consent = client.applicationType === 'native' ? { consent: { grantId: await createGrant(provider, accountId, client.clientId, found.params.scope) } } : {};
+      return provider.interactionResult(request, response, { login, ...consent });
+    },
+    finishConsent: async (request, response) => {
+      const { provider, found, client } = await load(request, response);
+      const accountId = found.session?.accountId;
+      if (accountId === undefined || found.prompt.name !== 'consent') throw new NotFound('nobody is asked to agree');
+      return provider.interactionResult(request, response, { consent: { grantId: await createGrant(provider, accountId, client.clientId, found.params.scope) } });
+    },
+    abort: async (request, response) => {
+      const { provider } = await load(request, response);
+      const refusal = { error: 'access_denied', error_description: 'the person at the browser said no' };
+      return provider.interactionResult(request, response, refusal, { mergeWithLastSubmission: false });
+    },
+  };
+}
+
+function pickScopes(requested: unknown): string[] {
+  const asked = typeof requested === 'string' ? requested.split(' ') : [];
+  return SCOPES.filter((scope) => asked.includes(scope));
+}

@@ -1,0 +1,90 @@
+import { Provider, type KoaContextWithOIDC, type TokenEndpointGrantContext } from 'oidc-provider';
+import type { Audiences } from '../audiences/audiences.ts';
+import { isClientSecret } from '../clients/clients.ts';
+import type { KeySnapshot } from '../keys/keys.ts';
+import { toUnixSeconds } from '../lib/clock.ts';
+import { GRANT_TYPE } from '../oauth2/vocabulary.ts';
+import { createConfiguration, type ConfigurationOptions } from './configuration.ts';
+import { toProtocolError } from './failure.ts';
+import { EXCHANGE_PARAMETERS, exchangeToken, type ExchangeParameters, type Issued } from './token_exchange.ts';
+
+export interface ProviderOptions extends ConfigurationOptions {
+  readonly audiences: Audiences;
+  readonly events: ProviderEvents;
+}
+
+/** What the protocol tells the rest of the house. Called in the middle of a request: must not throw or wait. */
+export interface ProviderEvents {
+  onIssued(issued: Issued): void;
+  /** A request was refused: its registered code and what is not said to the client. */
+  onRefused(refusal: { route: string; clientId: string | undefined; code: string; detail: string | undefined }): void;
+  onFailure(failure: { route: string; error: Error }): void;
+}
+
+/**
+ * Builds an oidc-provider for one key snapshot, with all that hangs on it. It is never changed afterwards: other keys mean
+ * another provider, and requests under way finish on the one that they began with.
+ */
+export function createProvider(options: ProviderOptions, snapshot: KeySnapshot): Provider {
+  const provider = new Provider(options.issuer, createConfiguration(options, snapshot));
+  provider.proxy = true; // the front pins protocol and host to the issuer's
+  // A typed, documented override: secrets are kept as hashes.
+  provider.Client.prototype.compareClientSecret = function compareClientSecret(presented: string) {
+    return this.clientSecret !== undefined && isClientSecret(this.clientSecret, presented);
+  };
+  registerTokenExchange(provider, options, snapshot);
+  provider.use(addSessionEnd(options));
+  attachListeners(provider, options.events);
+  return provider;
+}
+
+/** When the session of a grant ends, in Unix seconds; undefined when it was revoked or is over. */
+export async function findSessionEnd(provider: Provider, grantId: string): Promise<number | undefined> {
+  return (await provider.Grant.find(grantId))?.exp;
+}
+
+function registerTokenExchange(provider: Provider, options: ProviderOptions, keys: KeySnapshot): void {
+  const { issuer, accounts, audiences, clock, events } = options;
+  const handle = async (ctx: TokenEndpointGrantContext<ExchangeParameters>) => {
+    const dependencies = {
+      issuer, keys, accounts, audiences,
+      findSessionEnd: (grantId: string) => findSessionEnd(provider, grantId),
+      clientId: ctx.oidc.client.clientId,
+      arrivedAt: clock.now(),
+    };
+    const { response, issued } = await exchangeToken(ctx.oidc.params, dependencies).catch((error: unknown) => {
+      throw toProtocolError(error);
+    });
+    events.onIssued(issued);
+    ctx.body = response;
+  };
+  // Repeated targets reach us, so that they are refused in words of their own.
+  provider.registerGrantType(GRANT_TYPE.tokenExchange, handle, EXCHANGE_PARAMETERS, ['audience', 'resource']);
+}
+
+/** Says beside a refresh token how long its session lasts, so that a command line can tell its user. */
+function addSessionEnd({ clock }: ProviderOptions) {
+  return async (ctx: KoaContextWithOIDC, next: () => Promise<unknown>) => {
+    await next();
+    const { body } = ctx;
+    const endsAt = ctx.oidc?.entities.Grant?.exp;
+    if (ctx.oidc?.route !== 'token' || ctx.status !== 200 || endsAt === undefined || !isRecord(body) || body.refresh_token === undefined) return;
+    body.refresh_token_expires_in = endsAt - toUnixSeconds(clock.now());
+  };
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
+}
+
+function attachListeners(provider: Provider, events: ProviderEvents): void {
+  const onRefused = (ctx: KoaContextWithOIDC, error: Error & { error?: string; error_detail?: string | undefined }) => {
+    events.onRefused({ route: ctx.oidc.route, clientId: ctx.oidc.client?.clientId, code: error.error ?? error.message, detail: error.error_detail });
+  };
+  provider.on('grant.error', onRefused);
+  provider.on('authorization.error', onRefused);
+  provider.on('revocation.error', onRefused);
+  provider.on('server_error', (ctx, error) => {
+    events.onFailure({ route: ctx.oidc.route, error });
+  });
+}

@@ -1,0 +1,22 @@
+/** Where the protocol answers. One table, from which discovery, oidc-provider and the front all read. */
+export const ROUTES = {
+  openidConfiguration: '/.well-known/openid-configuration',
+  authorizationServer: '/.well-known/oauth-authorization-server',
+  jwks: '/oauth/jwks',
+  authorization: '/oauth/authorize',
+  token: '/oauth/token',
+  userinfo: '/oauth/userinfo',
+  revocation: '/oauth/revoke',
+  pushedAuthorizationRequest: '/oauth/par',
+  endSession: '/oauth/logout',
+} as const;
+
+/** The methods that a path of oidc-provider's takes; undefined when the path is none of its. */
+export function findMethods(path: string): readonly string[] | undefined {
+  if (path === ROUTES.authorization) return ['GET', 'POST'];
+  if (/^\/oauth\/authorize\/[A-Za-z0-9_-]{1,64}$/.test(path)) return ['GET'];
+  if (path === ROUTES.token || path === ROUTES.revocation || path === ROUTES.pushedAuthorizationRequest) return ['POST'];
+  // Where oidc-provider sends a browser that signs in as somebody else: ends the former session.
+  if (path === `${ROUTES.endSession}/confirm`) return ['POST'];
+  return undefined;
+}

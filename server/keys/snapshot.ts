@@ -1,0 +1,61 @@
+import { createPublicKey, type KeyObject } from 'node:crypto';
+import type { PublicJwk } from '../crypto/jwk.ts';
+import { renderDocument, type Document } from '../http/document.ts';
+import type { SigningAlgorithm } from '../oauth2/vocabulary.ts';
+import type { KeyRecord, KeySet, KeyState } from '../storage/storage.ts';
+import type { Custody } from './sealed_key.ts';
+import { STATES } from './state.ts';
+
+export interface Signer {
+  readonly kid: string;
+  readonly alg: SigningAlgorithm;
+  readonly privateKey: KeyObject;
+}
+
+export interface Verifier {
+  readonly alg: SigningAlgorithm;
+  readonly publicKey: KeyObject;
+}
+
+/** Everything that signing, verifying and publishing need, of one version of the key set. Frozen: a change makes another. */
+export interface KeySnapshot {
+  readonly version: bigint;
+  /** The active key of each ring. */
+  readonly signers: ReadonlyMap<SigningAlgorithm, Signer>;
+  /** By kid: the keys whose tokens are still believed. */
+  readonly verifiers: ReadonlyMap<string, Verifier>;
+  readonly jwks: Document;
+}
+
+/** Five minutes in caches, a day when we cannot be reached: the numbers that the rotation thresholds are derived from. */
+const JWKS_CACHE_CONTROL = 'public, max-age=300, stale-while-revalidate=60, stale-if-error=86400';
+
+/** Active first: whoever takes the first key that fits must not take a standby. */
+const ORDER: Readonly<Record<KeyState, number>> = { active: 0, pending: 1, retiring: 2, retired: 3, revoked: 3 };
+
+export function createSnapshot({ version, records }: KeySet, custody: Custody): KeySnapshot {
+  const published = records
+    .filter(({ state }) => STATES[state].isPublished)
+    .sort((a, b) => ORDER[a.state] - ORDER[b.state] || a.createdAt.getTime() - b.createdAt.getTime());
+  return Object.freeze({
+    version,
+    signers: new Map(published.filter(({ state }) => STATES[state].signs).map((record) => [record.ring, toSigner(record, custody)])),
+    verifiers: new Map(published.filter(({ state }) => STATES[state].verifies).map((record) => [record.kid, toVerifier(record)])),
+    jwks: renderDocument({ keys: published.map(({ publicJwk }) => pickPublicMembers(publicJwk)) }, JWKS_CACHE_CONTROL),
+  });
+}
+
+function toSigner(record: KeyRecord, custody: Custody): Signer {
+  return { kid: record.kid, alg: record.ring, privateKey: custody.open(record) };
+}
+
+function toVerifier(record: KeyRecord): Verifier {
+  return { alg: record.ring, publicKey: createPublicKey({ key: { ...record.publicJwk }, format: 'jwk' }) };
+}
+
+/** Member by member, whatever the row holds: a stray `key_ops`, `x5c` or private member must never be published. */
+function pickPublicMembers(jwk: PublicJwk): PublicJwk {
+  return jwk.kty === 'RSA'
+    ? { kty: jwk.kty, use: jwk.use, alg: jwk.alg, kid: jwk.kid, n: jwk.n, e: jwk.e }
+    : { kty: jwk.kty, use: jwk.use, alg: jwk.alg, kid: jwk.kid, crv: jwk.crv, x: jwk.x, y: jwk.y };
+}

@@ -1,0 +1,186 @@
+/*
+ * Owns: what a person's browser sees: enrolment by invitation, sign-in by passkey, consent.
+ * Never: issues a token; believes a browser about who it is.
+ * Keeps true: a challenge is used once; whatever changes something comes from a page of ours.
+ */
+import Router from '@koa/router';
+import type { Context } from 'koa';
+import type { Accounts } from '../accounts/accounts.ts';
+import { readJsonBody } from '../http/body.ts';
+import { isSameOrigin } from '../http/origin.ts';
+import { applyBrowserHeaders } from '../http/security_headers.ts';
+import type { Interaction, Interactions } from '../issuer/issuer.ts';
+import type { Clock } from '../lib/clock.ts';
+import { NotFound, Refused } from '../lib/errors.ts';
+import type { TransientStore } from '../storage/storage.ts';
+import type { Assets, Pages } from '../views/views.ts';
+import { createEnrolment, type Enrolment } from './enrolment.ts';
+import { describeFailure } from './failure.ts';
+import { decideNextStep } from './next_step.ts';
+import { createCeremonies } from './passkey.ts';
+import { createSignIns, type SignIns } from './sign_in.ts';
+
+export interface LoginOptions {
+  readonly issuer: string;
+  readonly accounts: Accounts;
+  readonly interactions: Interactions;
+  readonly transient: TransientStore;
+  readonly pages: Pages;
+  readonly assets: Assets;
+  readonly clock: Clock;
+  readonly events: LoginEvents;
+}
+
+export interface LoginEvents {
+  onSignedIn(who: { accountId: string; clientId: string }): void;
+  onEnrolled(who: { accountId: string; role: string }): void;
+  /** A refusal or a failure; `error` is not for the browser. */
+  onTrouble(trouble: { route: string; code: string; error: unknown }): void;
+}
+
+type Handler = (ctx: Context & { params: Record<string, string> }) => Promise<void>;
+
+export function createLogin(options: LoginOptions): Router {
+  const ceremonies = createCeremonies(options.issuer);
+  const enrolment = createEnrolment({ ...options, ceremonies });
+  const signIns = createSignIns({ ...options, ceremonies });
+  const router = new Router();
+  const { page, action, form } = createWrappers(options);
+  addAssetRoutes(router, options.assets);
+  addEnrolmentRoutes(router, { page, action }, options, enrolment);
+  addSignInRoutes(router, { page, action, form }, options, signIns);
+  return router;
+}
+
+interface Wrappers {
+  /** A page: trouble becomes an error page. */
+  readonly page: (handler: Handler) => Handler;
+  /** What a page's script posts: trouble becomes JSON. */
+  readonly action: (handler: Handler) => Handler;
+  /** What a page's form posts, with or without scripts. */
+  readonly form: (handler: Handler) => Handler;
+}
+
+function createWrappers({ issuer, pages, events }: LoginOptions): Wrappers {
+  const tell = (ctx: Context, error: unknown, show: (told: ReturnType<typeof describeFailure>) => unknown) => {
+    const told = describeFailure(error);
+    events.onTrouble({ route: String(ctx._matchedRoute ?? ctx.path), code: told.code, error });
+    ctx.status = told.status;
+    ctx.body = show(told);
+  };
+  const showPage = ({ message, code }: ReturnType<typeof describeFailure>) =>
+    pages.renderErrorPage({ title: code === 'sign_in_over' ? 'This sign-in is over' : 'That did not work', message, hint: undefined, reference: code });
+  const showJson = ({ code, message, field }: ReturnType<typeof describeFailure>) => ({ error: code, message, ...(field === undefined ? {} : { field }) });
+  const run = async (ctx: Parameters<Handler>[0], handler: Handler, show: typeof showPage | typeof showJson, changes: boolean) => {
+    applyBrowserHeaders(ctx.res, { formAction: "'self'" });
+    try {
+      if (changes && !isSameOrigin(ctx.headers, issuer)) throw new Refused('cross_origin', 'This request did not come from a page of this site.');
+      await handler(ctx);
+    } catch (error) {
+      tell(ctx, error, show);
+    }
+  };
+  return {
+    page: (handler) => (ctx) => run(ctx, handler, showPage, false),
+    action: (handler) => (ctx) => run(ctx, handler, showJson, true),
+    form: (handler) => (ctx) => run(ctx, handler, showPage, true),
+  };
+}
+
+function addAssetRoutes(router: Router, assets: Assets): void {
+  router.get('/login/assets/:file', (ctx) => {
+    const asset = assets.find(ctx.path);
+    if (asset === undefined) return;
+    // The path names the content, so it can be kept for ever.
+    ctx.set({ 'Content-Type': asset.contentType, 'Cache-Control': 'public, max-age=31536000, immutable', ETag: asset.etag, 'X-Content-Type-Options': 'nosniff' });
+    ctx.body = asset.body;
+  });
+}
+
+const TOKEN = '/login/enrol/:token';
+
+function addEnrolmentRoutes(router: Router, { page, action }: Pick<Wrappers, 'page' | 'action'>, { accounts, pages, issuer, events }: LoginOptions, enrolment: Enrolment): void {
+  const tokenOf = (ctx: Parameters<Handler>[0]) => String(ctx.params.token);
+  router.get(TOKEN, page(async (ctx) => {
+    // Looking at the link does not use it: mail scanners look too.
+    const token = tokenOf(ctx);
+    if ((await accounts.findInvitation(token)) !== undefined) {
+      ctx.body = pages.renderEnrolPage({ token, issuer });
+      return;
+    }
+    ctx.status = 410;
+    ctx.body = pages.renderInvitationUsedPage();
+  }));
+  router.post(`${TOKEN}/options`, action(async (ctx) => {
+    const { email, name } = await readJsonBody(ctx.req);
+    ctx.body = await enrolment.begin(tokenOf(ctx), { email: typeof email === 'string' ? email : '', name: typeof name === 'string' ? name : '' });
+  }));
+  router.post(`${TOKEN}/verify`, action(async (ctx) => {
+    const { response } = await readJsonBody(ctx.req);
+    const account = await enrolment.finish(tokenOf(ctx), response);
+    events.onEnrolled({ accountId: account.id, role: account.role });
+    ctx.body = { redirect: `/login/enrol/${encodeURIComponent(tokenOf(ctx))}/done` };
+  }));
+  router.get(`${TOKEN}/done`, page(async (ctx) => {
+    const account = await accounts.findInvitee(tokenOf(ctx));
+    if (account === undefined) throw new NotFound('nobody came in by this link');
+    ctx.body = pages.renderEnrolledPage({ email: account.email, name: account.name, issuer });
+  }));
+}
+
+const UID = '/login/:uid';
+
+function addSignInRoutes(router: Router, { page, action, form }: Wrappers, options: LoginOptions, signIns: SignIns): void {
+  const { interactions, events } = options;
+  const findInteraction = async (ctx: Parameters<Handler>[0]): Promise<Interaction> => {
+    const interaction = await interactions.find(ctx.req, ctx.res);
+    if (interaction.uid !== ctx.params.uid) throw new NotFound('another sign-in is under way in this browser');
+    return interaction;
+  };
+  const redirectTo = (ctx: Context, url: string) => {
+    ctx.status = 303;
+    ctx.redirect(url);
+  };
+  router.get(UID, page(async (ctx) => {
+    const interaction = await findInteraction(ctx);
+    applyBrowserHeaders(ctx.res, { formAction: `'self' ${toSource(interaction.redirectUri)}` });
+    ctx.body = await renderStep(interaction, options);
+  }));
+  router.post(`${UID}/options`, action(async (ctx) => {
+    ctx.body = await signIns.begin(await findInteraction(ctx));
+  }));
+  router.post(`${UID}/verify`, action(async (ctx) => {
+    const interaction = await findInteraction(ctx);
+    const { response } = await readJsonBody(ctx.req);
+    const signedIn = await signIns.finish(interaction, response);
+    events.onSignedIn({ accountId: signedIn.accountId, clientId: interaction.client.id });
+    ctx.body = { redirect: await interactions.finishSignIn(ctx.req, ctx.res, signedIn) };
+  }));
+  router.post(`${UID}/consent`, form(async (ctx) => {
+    await findInteraction(ctx);
+    redirectTo(ctx, await interactions.finishConsent(ctx.req, ctx.res));
+  }));
+  router.post(`${UID}/abort`, form(async (ctx) => {
+    await findInteraction(ctx);
+    redirectTo(ctx, await interactions.abort(ctx.req, ctx.res));
+  }));
+}
+
+async function renderStep(interaction: Interaction, { accounts, pages, issuer }: LoginOptions): Promise<string> {
+  const { uid, client, prompt, scopes, redirectUri, accountId } = interaction;
+  const account = accountId === undefined ? undefined : await accounts.find(accountId);
+  switch (decideNextStep({ prompt, isSignedIn: account !== undefined })) {
+    case 'prove_passkey':
+      return pages.renderSignInPage({ uid, clientName: client.name, isCli: client.isNative, issuer });
+    case 'ask_consent':
+      return pages.renderConsentPage({ uid, clientName: client.name, email: account?.email ?? '', scopes, redirectHost: new URL(redirectUri).host });
+    case 'refuse':
+      throw new Refused('unsupported_prompt', 'The application asked for something that this issuer does not do.');
+  }
+}
+
+/** The CSP source of a redirect URI: its origin, or its scheme where it has one of its own (RFC 8252 7.1). */
+function toSource(redirectUri: string): string {
+  const { protocol, origin } = new URL(redirectUri);
+  return protocol === 'https:' || protocol === 'http:' ? origin : protocol;
+}

@@ -1,0 +1,146 @@
+import { Conflict } from '../lib/errors.ts';
+import { guardStore } from './failure.ts';
+import type { Account, Passkey, PrismaClient } from './generated/prisma/client.ts';
+
+export interface AccountRecord {
+  readonly id: string;
+  readonly kind: 'person' | 'service';
+  /** Lower case; the `sub` of federation tokens. */
+  readonly email: string;
+  readonly isEmailVerified: boolean;
+  readonly name: string;
+  readonly role: 'admin' | 'member';
+  readonly status: 'active' | 'suspended';
+  readonly createdAt: Date;
+}
+
+/** A WebAuthn credential of an account. */
+export interface PasskeyRecord {
+  /** The credential id, base64url. */
+  readonly id: string;
+  readonly accountId: string;
+  /** COSE_Key (RFC 9052 7). */
+  readonly publicKey: Uint8Array<ArrayBuffer>;
+  readonly counter: number;
+  readonly transports: readonly string[];
+  readonly deviceType: string;
+  readonly isBackedUp: boolean;
+  readonly aaguid: string;
+  readonly name: string;
+  readonly createdAt: Date;
+}
+
+export interface InvitationRecord {
+  readonly tokenHash: string;
+  readonly role: AccountRecord['role'];
+  readonly createdAt: Date;
+  readonly expiresAt: Date;
+}
+
+export interface AccountStore {
+  find(id: string): Promise<AccountRecord | undefined>;
+  findByEmail(email: string): Promise<AccountRecord | undefined>;
+  hasAdmin(): Promise<boolean>;
+  findPasskey(id: string): Promise<PasskeyRecord | undefined>;
+  /** Compare-and-set on the counter, so that two sign-ins with one counter value cannot both win: whether it won. */
+  recordPasskeyUse(id: string, use: { from: number; to: number; isBackedUp: boolean; at: Date }): Promise<boolean>;
+  /** Keeps the invitation; earlier ones of the same role that nobody accepted end with it. */
+  replaceInvitations(invitation: InvitationRecord): Promise<void>;
+  /** The invitation if it can still be accepted at `now`. */
+  findOpenInvitation(tokenHash: string, now: Date): Promise<InvitationRecord | undefined>;
+  /** Whom an accepted invitation brought in. */
+  findInvitee(tokenHash: string): Promise<AccountRecord | undefined>;
+  /**
+   * Ends the invitation and creates the account with its passkey: all of it or nothing. False when the invitation was
+   * accepted or ended before. Throws Conflict when the e-mail or the passkey is taken.
+   */
+  acceptInvitation(tokenHash: string, account: AccountRecord, passkey: PasskeyRecord, at: Date): Promise<boolean>;
+}
+
+export function createAccountStore(prisma: PrismaClient): AccountStore {
+  return {
+    find: (id) =>
+      guardStore('find an account', async () => {
+        const row = await prisma.account.findUnique({ where: { id } });
+        return row === null ? undefined : toAccount(row);
+      }),
+    findByEmail: (email) =>
+      guardStore('find an account', async () => {
+        const row = await prisma.account.findUnique({ where: { email } });
+        return row === null ? undefined : toAccount(row);
+      }),
+    hasAdmin: () =>
+      guardStore('look for an admin', async () => (await prisma.account.count({ where: { role: 'admin', status: 'active' } })) > 0),
+    findPasskey: (id) =>
+      guardStore('find a passkey', async () => {
+        const row = await prisma.passkey.findUnique({ where: { id } });
+        return row === null ? undefined : toPasskey(row);
+      }),
+    recordPasskeyUse: (id, { from, to, isBackedUp, at }) =>
+      guardStore('record the use of a passkey', async () => {
+        const { count } = await prisma.passkey.updateMany({
+          where: { id, counter: from },
+          data: { counter: to, isBackedUp, lastUsedAt: at },
+        });
+        return count === 1;
+      }),
+    ...createInvitationMethods(prisma),
+  };
+}
+
+function createInvitationMethods(prisma: PrismaClient): Pick<AccountStore, 'replaceInvitations' | 'findOpenInvitation' | 'findInvitee' | 'acceptInvitation'> {
+  return {
+    replaceInvitations: (invitation) =>
+      guardStore('write an invitation', async () => {
+        await prisma.$transaction([
+          prisma.invitation.deleteMany({ where: { role: invitation.role, acceptedAt: null } }),
+          prisma.invitation.create({ data: invitation }),
+        ]);
+      }),
+    findOpenInvitation: (tokenHash, now) =>
+      guardStore('find an invitation', async () => {
+        const row = await prisma.invitation.findFirst({ where: { tokenHash, acceptedAt: null, expiresAt: { gt: now } } });
+        return row === null ? undefined : { ...row, role: row.role as AccountRecord['role'] };
+      }),
+    findInvitee: (tokenHash) =>
+      guardStore('find an invitee', async () => {
+        const invitation = await prisma.invitation.findUnique({ where: { tokenHash } });
+        if (invitation?.acceptedBy == null) return undefined;
+        const row = await prisma.account.findUnique({ where: { id: invitation.acceptedBy } });
+        return row === null ? undefined : toAccount(row);
+      }),
+    acceptInvitation: (tokenHash, account, passkey, at) =>
+      guardStore('accept an invitation', () =>
+        prisma.$transaction(async (tx) => {
+          const { count } = await tx.invitation.updateMany({
+            where: { tokenHash, acceptedAt: null, expiresAt: { gt: at } },
+            data: { acceptedAt: at, acceptedBy: account.id },
+          });
+          if (count !== 1) return false;
+          const taken = await tx.account.findUnique({ where: { email: account.email } });
+          if (taken !== null) throw new Conflict('the e-mail has an account');
+          const { isEmailVerified, ...rest } = account;
+          await tx.account.create({ data: { ...rest, emailVerified: isEmailVerified } });
+          await tx.passkey.create({ data: { ...passkey, transports: [...passkey.transports] } });
+          return true;
+        }),
+      ),
+  };
+}
+
+function toAccount(row: Account): AccountRecord {
+  return {
+    id: row.id,
+    kind: row.kind as AccountRecord['kind'],
+    email: row.email,
+    isEmailVerified: row.emailVerified,
+    name: row.name,
+    role: row.role as AccountRecord['role'],
+    status: row.status as AccountRecord['status'],
+    createdAt: row.createdAt,
+  };
+}
+
+function toPasskey({ counter, lastUsedAt: _, ...row }: Passkey): PasskeyRecord {
+  return { ...row, counter: Number(counter) };
+}

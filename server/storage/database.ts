@@ -1,0 +1,62 @@
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { existsSync } from 'node:fs';
+import { PrismaPg } from '@prisma/adapter-pg';
+import pg from 'pg';
+import { Unavailable } from '../lib/errors.ts';
+import { lockFolder } from './folder_lock.ts';
+import { PrismaClient } from './generated/prisma/client.ts';
+import { migrate } from './migrate.ts';
+
+export interface Database {
+  readonly prisma: PrismaClient;
+  close(): Promise<void>;
+}
+
+/** `prisma/migrations` of the checkout, also as seen from the built tree in `dist/server/storage`. */
+function findMigrations(): string {
+  const near = fileURLToPath(new URL('../../prisma/migrations', import.meta.url));
+  return existsSync(near) ? near : fileURLToPath(new URL('../../../prisma/migrations', import.meta.url));
+}
+
+/** A real Postgres, its schema brought up to date. Throws Unavailable when it cannot be reached. */
+export async function openPostgres(url: string): Promise<Database> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
+  try {
+    await client.connect();
+  } catch (cause) {
+    throw new Unavailable(`cannot connect to the database: ${(cause as Error).message}`, { cause });
+  }
+  try {
+    await migrate({ query: (sql, params) => client.query(sql, params), exec: (sql) => client.query(sql) }, findMigrations());
+  } finally {
+    await client.end();
+  }
+  // Without limits a query on a frozen server waits for ever.
+  const adapter = new PrismaPg({ connectionString: url, max: 10, connectionTimeoutMillis: 3_000, query_timeout: 5_000, statement_timeout: 5_000 });
+  const prisma = new PrismaClient({ adapter });
+  return { prisma, close: () => prisma.$disconnect() };
+}
+
+/** PGlite in `folder`, or in memory for tests: the same SQL, in this one process. */
+export async function openEmbedded(folder: string | undefined): Promise<Database> {
+  // Loaded only here: a production instance has no use for 27 MB of database.
+  const [{ PGlite }, { PrismaPGlite }] = await Promise.all([import('@electric-sql/pglite'), import('pglite-prisma-adapter')]);
+  const unlock = folder === undefined ? () => undefined : lockFolder(join(folder, 'lock'));
+  try {
+    const lite = await PGlite.create(folder === undefined ? 'memory://' : join(folder, 'db'));
+    await migrate(lite, findMigrations());
+    const prisma = new PrismaClient({ adapter: new PrismaPGlite(lite) });
+    return {
+      prisma,
+      close: async () => {
+        await prisma.$disconnect();
+        if (!lite.closed) await lite.close();
+        unlock();
+      },
+    };
+  } catch (error) {
+    unlock();
+    throw error;
+  }
+}

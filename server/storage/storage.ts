@@ -1,0 +1,73 @@
+/*
+ * Owns: Postgres (embedded or real), Redis (memory or real), their schema, and one small store a noun.
+ * Never: decides anything; knows of oidc-provider, HTTP or passkeys.
+ * Keeps true: a write that decides is a compare-and-set that says whether it won; out of reach is Unavailable, never "not found".
+ */
+import type { Clock } from '../lib/clock.ts';
+import type { Secret } from '../lib/secret.ts';
+import { createAccountStore, type AccountStore } from './accounts_sql.ts';
+import type { ArtifactStore, TransientStore } from './artifacts.ts';
+import { createSqlArtifacts, purgeExpiredArtifacts } from './artifacts_sql.ts';
+import { createClientStore, type ClientStore } from './clients_sql.ts';
+import { openEmbedded, openPostgres } from './database.ts';
+import { guardStore } from './failure.ts';
+import { createKeyStore, type KeyStore } from './keys_sql.ts';
+import { createMemoryVolatile } from './volatile_memory.ts';
+import { createRedisVolatile } from './volatile_redis.ts';
+
+export type { AccountRecord, AccountStore, InvitationRecord, PasskeyRecord } from './accounts_sql.ts';
+export type { Artifact, ArtifactStore, TransientStore } from './artifacts.ts';
+export type { ClientStore } from './clients_sql.ts';
+export type { JsonObject, JsonValue } from './json.ts';
+export type { KeyRecord, KeySet, KeyState, KeyStore, KeyTransaction } from './keys_sql.ts';
+
+export interface Storage {
+  readonly keys: KeyStore;
+  readonly accounts: AccountStore;
+  readonly clients: ClientStore;
+  /** What must not be lost and must be used once: Postgres. */
+  readonly durable: ArtifactStore;
+  /** What may vanish: Redis. */
+  readonly volatile: ArtifactStore;
+  readonly transient: TransientStore;
+  /** Throws Unavailable when Postgres or Redis does not answer. */
+  check(): Promise<void>;
+  /** Drops what has expired, a bounded piece at a time. */
+  purge(): Promise<number>;
+  close(): Promise<void>;
+}
+
+export interface StorageOptions {
+  readonly databaseUrl: Secret<string> | undefined;
+  readonly redisUrl: Secret<string> | undefined;
+  /** Where the embedded database lies; undefined keeps it in memory. */
+  readonly dataDir: string | undefined;
+  readonly clock: Clock;
+  readonly onRedisError: (error: Error) => void;
+}
+
+const PURGE_LIMIT = 5_000;
+
+/** Opens everything and brings the schema up to date. Throws Unavailable, or Refused when the data folder is in use. */
+export async function openStorage({ databaseUrl, redisUrl, dataDir, clock, onRedisError }: StorageOptions): Promise<Storage> {
+  const database = databaseUrl === undefined ? await openEmbedded(dataDir) : await openPostgres(databaseUrl.reveal());
+  const redis = redisUrl === undefined ? undefined : createRedisVolatile(redisUrl.reveal(), clock, onRedisError);
+  const { artifacts, transient } = redis ?? createMemoryVolatile(clock);
+  const { prisma } = database;
+  return {
+    keys: createKeyStore(prisma),
+    accounts: createAccountStore(prisma),
+    clients: createClientStore(prisma),
+    durable: createSqlArtifacts(prisma, clock),
+    volatile: artifacts,
+    transient,
+    check: async () => {
+      await guardStore('ask the database', () => prisma.$queryRaw`SELECT 1`);
+      await redis?.ping();
+    },
+    purge: () => purgeExpiredArtifacts(prisma, clock.now(), PURGE_LIMIT),
+    close: async () => {
+      await Promise.all([database.close(), redis?.close()]);
+    },
+  };
+}

@@ -1,0 +1,139 @@
+import { Redis } from 'ioredis';
+import type { Clock } from '../lib/clock.ts';
+import type { Artifact, ArtifactStore, TransientStore } from './artifacts.ts';
+import { guardStore } from './failure.ts';
+import type { JsonObject } from './json.ts';
+
+/*
+ * What may vanish, shared by all instances. One JSON string an artifact, so that a read is one GET; a marker beside it
+ * says that it was consumed, so that consuming is one SET NX whichever instance asks. Redis's own clock drops keys; our
+ * clock decides the exact second, as in every other driver.
+ */
+const PREFIX = 'vouch:';
+const LONGEST_MS = 400 * 86_400_000;
+
+/** KEYS: artifact, marker. 1 when this call consumed it, 0 when it is gone or was consumed before. */
+const CONSUME = `
+local left = redis.call('PTTL', KEYS[1])
+if left == -2 then return 0 end
+if redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', left > 0 and left or ${LONGEST_MS}) then return 1 end
+return 0`;
+
+/** KEYS: the grant's set. Drops the artifacts that it lists, their markers and itself. */
+const REVOKE = `
+for _, key in ipairs(redis.call('SMEMBERS', KEYS[1])) do redis.call('UNLINK', key, key .. ':consumed') end
+return redis.call('UNLINK', KEYS[1])`;
+
+interface Kept {
+  readonly artifact: Omit<Artifact, 'consumedAt'>;
+  readonly expiresAtMs: number | undefined;
+}
+
+export interface RedisVolatile {
+  readonly artifacts: ArtifactStore;
+  readonly transient: TransientStore;
+  /** Throws Unavailable when Redis does not answer. */
+  ping(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Connects in the background: an instance starts, and serves its keys, while Redis is down. */
+export function createRedisVolatile(url: string, clock: Clock, onError: (error: Error) => void): RedisVolatile {
+  // Without these limits a client was seen to hang on a frozen master for ever.
+  const redis = new Redis(url, {
+    connectTimeout: 2_000, commandTimeout: 1_000, socketTimeout: 2_000, maxRetriesPerRequest: 1,
+    retryStrategy: (times) => Math.min(50 * 2 ** times, 2_000),
+  });
+  redis.on('error', onError);
+  return {
+    artifacts: createRedisArtifacts(redis, clock),
+    transient: {
+      put: (key, value, ttlSeconds) =>
+        guardStore('keep a value', async () => {
+          await redis.set(`${PREFIX}transient:${key}`, JSON.stringify(value), 'EX', ttlSeconds);
+        }),
+      take: (key) =>
+        guardStore('take a value', async () => {
+          const text = await redis.getdel(`${PREFIX}transient:${key}`);
+          return text === null ? undefined : (JSON.parse(text) as JsonObject);
+        }),
+    },
+    ping: () =>
+      guardStore('ask Redis', async () => {
+        await redis.ping();
+      }),
+    close: async () => {
+      await redis.quit().catch(() => {
+        redis.disconnect();
+      });
+    },
+  };
+}
+
+function createRedisArtifacts(redis: Redis, clock: Clock): ArtifactStore {
+  const keyOf = (model: string, id: string) => `${PREFIX}${model}:${id}`;
+
+  const load = async (key: string): Promise<Artifact | undefined> => {
+    const [text, consumed] = await redis.mget(key, `${key}:consumed`);
+    if (text === null || text === undefined) return undefined;
+    const { artifact, expiresAtMs } = JSON.parse(text) as Kept;
+    if (expiresAtMs !== undefined && expiresAtMs <= clock.now().getTime()) return undefined;
+    return { ...artifact, consumedAt: consumed ? new Date(Number(consumed)) : undefined };
+  };
+  const findThrough = (pointer: string) =>
+    guardStore('find an artifact', async () => {
+      const key = await redis.get(pointer);
+      return key === null ? undefined : load(key);
+    });
+
+  return {
+    put: (model, id, artifact, expiresAt) =>
+      guardStore('write an artifact', async () => {
+        const key = keyOf(model, id);
+        const ttlMs = millisecondsLeft(expiresAt, clock);
+        const { grantId, uid, userCode } = artifact;
+        const write = redis.multi().set(key, serialize(artifact, expiresAt), 'PX', ttlMs);
+        if (uid !== undefined) write.set(`${PREFIX}${model}:uid:${uid}`, key, 'PX', ttlMs);
+        if (userCode !== undefined) write.set(`${PREFIX}${model}:user_code:${userCode}`, key, 'PX', ttlMs);
+        if (grantId !== undefined) {
+          const set = `${PREFIX}${model}:grant:${grantId}`;
+          write.sadd(set, key).pexpire(set, ttlMs, 'NX').pexpire(set, ttlMs, 'GT');
+        }
+        const replies = (await write.exec()) ?? [];
+        for (const [error] of replies) if (error !== null) throw error;
+      }),
+    add: (model, id, artifact, expiresAt) =>
+      guardStore('add an artifact', async () => {
+        const reply = await redis.set(keyOf(model, id), serialize(artifact, expiresAt), 'PX', millisecondsLeft(expiresAt, clock), 'NX');
+        return reply === 'OK';
+      }),
+    find: (model, id) => guardStore('find an artifact', () => load(keyOf(model, id))),
+    findByUid: (model, uid) => findThrough(`${PREFIX}${model}:uid:${uid}`),
+    findByUserCode: (model, userCode) => findThrough(`${PREFIX}${model}:user_code:${userCode}`),
+    consume: (model, id) =>
+      guardStore('consume an artifact', async () => {
+        const key = keyOf(model, id);
+        if ((await load(key)) === undefined) return false;
+        return (await redis.eval(CONSUME, 2, key, `${key}:consumed`, clock.now().getTime())) === 1;
+      }),
+    remove: (model, id) =>
+      guardStore('remove an artifact', async () => {
+        const key = keyOf(model, id);
+        await redis.unlink(key, `${key}:consumed`);
+      }),
+    revokeByGrantId: (model, grantId) =>
+      guardStore('revoke a grant', async () => {
+        await redis.eval(REVOKE, 1, `${PREFIX}${model}:grant:${grantId}`);
+      }),
+  };
+}
+
+function serialize(artifact: Artifact, expiresAt: Date | undefined): string {
+  const { consumedAt: _, ...kept } = artifact;
+  return JSON.stringify({ artifact: kept, expiresAtMs: expiresAt?.getTime() } satisfies Kept);
+}
+
+/** At least 1: Redis refuses to write a key that is already over, and our own clock then finds it expired. */
+function millisecondsLeft(expiresAt: Date | undefined, clock: Clock): number {
+  return expiresAt === undefined ? LONGEST_MS : Math.max(1, expiresAt.getTime() - clock.now().getTime());
+}

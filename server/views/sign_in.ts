@@ -1,0 +1,35 @@
+import { CEREMONY_SCRIPTS, ceremonyForm } from './ceremony.ts';
+import { html } from './html.ts';
+import { appIcon, terminalIcon } from './icons.ts';
+import { hostOf, named } from './layout.ts';
+import type { Page } from './layout.ts';
+import { texts } from './texts.ts';
+
+export interface SignInOptions {
+  /** The interaction's id. */
+  readonly uid: string;
+  readonly clientName: string;
+  /** Whether the client is a program on the person's own computer; false for a device-code sign-in. */
+  readonly isCli: boolean;
+  readonly issuer: string;
+}
+
+export function signInPage({ uid, clientName, isCli, issuer }: SignInOptions): Page {
+  const { signIn } = texts;
+  const host = hostOf(issuer);
+  const path = `/login/${encodeURIComponent(uid)}`;
+  const client = named(clientName);
+  return {
+    title: signIn.title,
+    host,
+    scripts: CEREMONY_SCRIPTS,
+    main: html`<h1>${signIn.title}</h1>
+<div class="asker">${isCli ? terminalIcon : appIcon}<div>
+<p>${isCli ? signIn.asksCli(client) : signIn.asks(client)}</p>
+<p class="aside">${isCli ? signIn.careCli : signIn.care}</p>
+</div></div>
+${ceremonyForm({ kind: 'authentication', path, note: signIn.note, button: signIn.button, script: signIn.script(host) })}
+<form method="post" action="${path}/abort"><button class="button" type="submit">${signIn.cancel}</button></form>
+<p class="aside">${signIn.noPasskey}</p>`,
+  };
+}

@@ -1,0 +1,129 @@
+import { html } from './html.ts';
+import type { Html } from './html.ts';
+
+// Every sentence that a person reads on the pages, passkey.js included: the script finds its own on
+// the form, in data attributes, so that this stays the only place to edit or translate.
+
+/** The sentences passkey.js shows; the keys become `data-text-...` attributes of the form. */
+export interface ScriptTexts {
+  readonly starting: string;
+  readonly waiting: string;
+  readonly finishing: string;
+  readonly prompt: string;
+  readonly done: string;
+  readonly cancelled: string;
+  readonly wrongAddress: string;
+  readonly notSupported: string;
+  readonly unreachable: string;
+  readonly unexpected: string;
+  readonly noWebauthn: string;
+  readonly insecure: string;
+  readonly incomplete: string;
+  readonly alreadyRegistered?: string;
+}
+
+const shared = (host: string) => ({
+  starting: 'Getting ready…',
+  waiting: 'Waiting…',
+  finishing: 'Checking…',
+  prompt: 'Follow the prompt that your browser or device shows.',
+  wrongAddress: `Passkeys work only at the address ${host}. Open this page there and try again.`,
+  unreachable: 'The server did not answer. Check your connection and try again.',
+  unexpected: 'Something went wrong on our side. Try again in a moment.',
+  noWebauthn: 'This browser cannot use passkeys. Open this page in a current version of Chrome, Edge, Firefox or Safari.',
+  insecure: 'Passkeys need a secure connection. Open this page at an address that starts with https.',
+  incomplete: 'This page did not load completely. Reload it to try again.',
+});
+
+const SCOPES: Readonly<Record<string, string>> = {
+  openid: 'Confirm who you are',
+  email: 'See your e-mail address',
+  profile: 'See your name',
+  offline_access: 'Keep access while you are away, until it is revoked',
+};
+
+export const texts = {
+  passkey: {
+    noScript: 'Passkeys need JavaScript. Turn it on for this site, then reload the page.',
+    stalled: 'Still loading? Reload the page to try again.',
+  },
+
+  enrol: {
+    title: 'Create your passkey',
+    lead: (host: string): Html => html`You are invited to <strong>${host}</strong>. A passkey takes the place of a password: you sign in with your fingerprint, face, PIN or security key.`,
+    email: 'E-mail',
+    emailHint: 'Your work address. You are known by it here.',
+    emailMissing: 'Enter your e-mail address.',
+    emailMalformed: 'Enter a full e-mail address, like ada@example.com.',
+    name: 'Name',
+    nameHint: 'As your colleagues know you.',
+    nameMissing: 'Enter your name.',
+    button: 'Create passkey',
+    note: 'Your browser asks where to keep the passkey. It never leaves your device or password manager.',
+    script: (host: string): ScriptTexts => ({
+      ...shared(host),
+      done: 'Your passkey is ready. One moment…',
+      cancelled: 'No passkey was created: the prompt was closed or timed out. You can try again.',
+      alreadyRegistered: 'This device already holds a passkey for this account. Sign in with it, or choose another device.',
+      notSupported: 'This device cannot create the kind of passkey that is needed. Try your phone or a security key.',
+    }),
+  },
+
+  enrolled: {
+    title: 'Your passkey is ready',
+    lead: (name: Html, email: Html): Html => html`Welcome, ${name}. You are enrolled as ${email}.`,
+    next: 'Next, sign in from your terminal:',
+    command: 'npx vouch login',
+    close: 'You can close this page.',
+  },
+
+  signIn: {
+    title: 'Sign in',
+    asksCli: (client: Html): Html => html`The ${client} command line on your computer is asking to sign in.`,
+    asks: (client: Html): Html => html`${client} is asking to sign you in.`,
+    careCli: 'Continue only if you just started this in your terminal.',
+    care: 'Continue only if you just came from there.',
+    button: 'Continue with passkey',
+    cancel: 'Cancel',
+    note: 'Your browser asks for your fingerprint, face, PIN or security key.',
+    noPasskey: 'No passkey yet? Ask your administrator for an invitation.',
+    script: (host: string): ScriptTexts => ({
+      ...shared(host),
+      done: 'You are signed in. One moment…',
+      cancelled: 'You are not signed in: the prompt was closed, timed out or found no passkey. You can try again.',
+      notSupported: 'This device cannot use your passkey. Try the device that holds it, or your security key.',
+    }),
+  },
+
+  consent: {
+    title: 'Allow access?',
+    asks: (client: Html): Html => html`${client} asks for access to your account.`,
+    account: (email: Html): Html => html`You are signed in as ${email}.`,
+    scopes: 'It will be able to:',
+    scope: (scope: string): Html => {
+      const sentence = Object.hasOwn(SCOPES, scope) ? SCOPES[scope] : undefined;
+      return sentence === undefined ? html`Use the permission <code>${scope}</code>` : html`${sentence}`;
+    },
+    goesTo: (host: Html): Html => html`Either way, you go on to ${host}.`,
+    goesToLoopback: (host: Html): Html => html`Either way, you go back to the program on your computer (${host}).`,
+    allow: 'Allow',
+    deny: 'Deny',
+  },
+
+  invitationUsed: {
+    title: 'This invitation does not work',
+    message: 'The link was already used, has expired, or was not copied completely.',
+    enrolled: 'If you already created your passkey, there is nothing left to do here. Sign in from your terminal:',
+    ask: 'If not, ask your administrator for a new invitation.',
+  },
+
+  goOn: {
+    title: 'One moment…',
+    message: 'You are being taken back to where you came from.',
+    link: 'Continue',
+  },
+
+  error: {
+    reference: 'Reference',
+  },
+} as const;

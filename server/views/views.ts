@@ -1,0 +1,50 @@
+// Owns: the pages a person sees, their sentences, style and script.
+// Never does: read a request, decide, or know who is signed in; it turns options into documents.
+// Keeps true: every value is escaped, and no page needs an inline script, an inline style or another origin.
+
+import type { Assets } from './assets.ts';
+import { consentPage } from './consent.ts';
+import type { ConsentOptions } from './consent.ts';
+import { enrolledPage, enrolPage, invitationUsedPage } from './enrol.ts';
+import type { EnrolledOptions, EnrolOptions } from './enrol.ts';
+import { renderDocument } from './layout.ts';
+import type { Page } from './layout.ts';
+import { continuePage, errorPage } from './message.ts';
+import type { ContinueOptions, ErrorOptions } from './message.ts';
+import { signInPage } from './sign_in.ts';
+import type { SignInOptions } from './sign_in.ts';
+
+export { ASSETS_ROOT, loadAssets } from './assets.ts';
+export type { Asset, Assets } from './assets.ts';
+export type { ConsentOptions, ContinueOptions, EnrolledOptions, EnrolOptions, ErrorOptions, SignInOptions };
+
+/** One function a page; each returns a whole HTML document. */
+export interface Pages {
+  renderEnrolPage(options: EnrolOptions): string;
+  renderEnrolledPage(options: EnrolledOptions): string;
+  renderInvitationUsedPage(): string;
+  renderSignInPage(options: SignInOptions): string;
+  renderConsentPage(options: ConsentOptions): string;
+  renderContinuePage(options: ContinueOptions): string;
+  renderErrorPage(options: ErrorOptions): string;
+}
+
+export interface PagesOptions {
+  readonly assets: Assets;
+  /** Stands in the header and after every title. */
+  readonly productName: string;
+}
+
+/** Binds the pages to the assets they link to. */
+export function createPages({ assets, productName }: PagesOptions): Pages {
+  const show = (page: Page) => renderDocument({ assets, productName }, page);
+  return Object.freeze({
+    renderEnrolPage: (options: EnrolOptions) => show(enrolPage(options)),
+    renderEnrolledPage: (options: EnrolledOptions) => show(enrolledPage(options)),
+    renderInvitationUsedPage: () => show(invitationUsedPage()),
+    renderSignInPage: (options: SignInOptions) => show(signInPage(options)),
+    renderConsentPage: (options: ConsentOptions) => show(consentPage(options)),
+    renderContinuePage: (options: ContinueOptions) => show(continuePage(options)),
+    renderErrorPage: (options: ErrorOptions) => show(errorPage(options)),
+  });
+}

@@ -42,7 +42,7 @@ function createArtifactAdapter(model: string, store: ArtifactStore, clock: Clock
     if (artifact === undefined) return undefined;
     const { payload, consumedAt } = artifact;
     return {
-      ...structuredClone(payload),
+      ...copyJson(payload),
       ...(jti === undefined ? {} : { jti }),
       ...(consumedAt === undefined ? {} : { consumed: toUnixSeconds(consumedAt) }),
     } as AdapterPayload;
@@ -89,9 +89,14 @@ async function guard<T>(work: () => Promise<T>): Promise<T> {
 /** Drops what JSON cannot carry, as `undefined` members, and the browser's session cookie, which the library does not read back. */
 function toJson({ session, ...payload }: AdapterPayload): JsonObject {
   const kept = session === undefined ? payload : { ...payload, session: { ...session, cookie: undefined } };
-  return JSON.parse(JSON.stringify(kept)) as JsonObject;
+  return copyJson(kept as JsonObject);
+}
+
+/** The library changes what it is given. */
+function copyJson(value: JsonObject): JsonObject {
+  return JSON.parse(JSON.stringify(value)) as JsonObject;
 }
 
 function toMutable(metadata: JsonObject | undefined): AdapterPayload | undefined {
-  return metadata === undefined ? undefined : (structuredClone(metadata) as AdapterPayload);
+  return metadata === undefined ? undefined : (copyJson(metadata) as AdapterPayload);
 }

@@ -42,7 +42,7 @@ export function createConfiguration(options: ConfigurationOptions, snapshot: Key
     },
     scopes: [...SCOPES],
     // `jti` and `hd` are claims like any other to the library; all of them come with `openid`.
-    claims: { openid: ['sub', 'jti', 'email', 'email_verified', 'hd'], email: ['email', 'email_verified'], auth_time: null, amr: null },
+    claims: { openid: ['sub', 'jti', 'email', 'email_verified', 'hd', 'auth_time', 'amr'], email: ['email', 'email_verified'] },
     responseTypes: ['code'],
     subjectTypes: ['public'],
     clientAuthMethods: [...CLIENT_AUTHENTICATION],
@@ -82,7 +82,8 @@ export function createConfiguration(options: ConfigurationOptions, snapshot: Key
       rpInitiatedLogout: { enabled: false },
       dPoP: { enabled: false },
       pushedAuthorizationRequests: { enabled: true },
-      revocation: { enabled: true },
+      // RFC 7009 2.1: a client revokes its own tokens and no others.
+      revocation: { enabled: true, allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId },
       resourceIndicators: {
         enabled: true,
         // No `resource` asked for: an access token for ourselves, so that every access token is an RFC 9068 JWT.

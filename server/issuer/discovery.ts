@@ -4,7 +4,7 @@ import { ROUTES } from './routes.ts';
 
 /** The claims that our ID tokens may carry, of both kinds. A test compares the list with what tokens hold. */
 export const CLAIMS = [
-  'iss', 'sub', 'aud', 'iat', 'nbf', 'exp', 'jti', 'auth_time', 'amr', 'nonce', 'at_hash', 'email', 'email_verified', 'hd', 'vouch_uid',
+  'iss', 'sub', 'aud', 'iat', 'nbf', 'exp', 'jti', 'auth_time', 'amr', 'nonce', 'email', 'email_verified', 'hd', 'vouch_uid',
 ] as const;
 
 /** How a client may authenticate at the token endpoint. */
@@ -34,6 +34,7 @@ export function renderDiscovery(issuer: string): Document {
     revocation_endpoint_auth_methods_supported: CLIENT_AUTHENTICATION,
     revocation_endpoint_auth_signing_alg_values_supported: SIGNING_ALGORITHMS,
     code_challenge_methods_supported: ['S256'],
+    claim_types_supported: ['normal'],
     claims_supported: CLAIMS,
     claims_parameter_supported: false,
     request_parameter_supported: false,

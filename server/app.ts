@@ -86,6 +86,13 @@ function joinRooms({ config, log, clock, storage, keys, cookieKeys, madeSecrets 
     renderErrorPage: ({ code, description }) =>
       pages.renderErrorPage({ title: 'This request cannot be answered', message: description ?? 'The application that sent you here asked for something wrong.', hint: 'Go back to the application and try again. If it happens again, tell its makers the code below.', reference: code }),
   });
+  const renderLost = () =>
+    pages.renderErrorPage({
+      title: 'There is no page here',
+      message: 'This is an OpenID Connect issuer. It has pages for signing in, to which applications send you.',
+      hint: `Its metadata is at ${issuer}${ROUTES.openidConfiguration}`,
+      reference: undefined,
+    });
   const browser = new Koa();
   browser.silent = true; // login/ answers its own trouble; what is left is a client that hung up
   browser.use(createLogin({ issuer, accounts, interactions: protocol.interactions, transient: storage.transient, pages, assets, clock, events: createLoginEvents(log, metrics) }).routes());
@@ -98,7 +105,7 @@ function joinRooms({ config, log, clock, storage, keys, cookieKeys, madeSecrets 
   purge.unref();
 
   return {
-    handle: createFront({ issuer, protocol, keys, health, browser: browser.callback(), renderLost: () => pages.renderErrorPage({ title: 'There is no page here', message: 'This is an OpenID Connect issuer. It has pages for signing in, to which applications send you.', hint: `Its metadata is at ${issuer}${ROUTES.openidConfiguration}`, reference: undefined }) }),
+    handle: createFront({ issuer, protocol, keys, health, browser: browser.callback(), renderLost }),
     handleOps: createOps(metrics, health),
     accounts, clients, keys, madeSecrets,
     beginDrain: () => {
@@ -116,7 +123,7 @@ interface FrontParts {
   readonly protocol: Issuer;
   readonly keys: Keys;
   readonly health: Health;
-  readonly browser: RequestListener;
+  readonly browser: ReturnType<Koa['callback']>;
   readonly renderLost: () => string;
 }
 

@@ -12,6 +12,6 @@ export function renderConfigTable(): string {
 }
 
 function readDefault(schema: ZodType): string {
-  const parsed = schema.safeParse(undefined);
-  return parsed.success && parsed.data !== undefined ? `\`${String(parsed.data)}\`` : 'none';
+  const { data } = schema.safeParse(undefined);
+  return typeof data === 'string' || typeof data === 'number' ? `\`${data}\`` : 'none';
 }

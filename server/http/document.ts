@@ -47,6 +47,7 @@ export function serveDocument(request: IncomingMessage, response: ServerResponse
         'Access-Control-Allow-Headers': 'If-None-Match', 'Access-Control-Max-Age': '86400',
       }).end();
       return;
+    case undefined:
     default:
       response.writeHead(405, { Allow: 'GET, HEAD, OPTIONS', 'Content-Length': 0, 'Cache-Control': 'no-store' }).end();
   }

@@ -45,7 +45,7 @@ function createArtifactAdapter(model: string, store: ArtifactStore, clock: Clock
       ...copyJson(payload),
       ...(jti === undefined ? {} : { jti }),
       ...(consumedAt === undefined ? {} : { consumed: toUnixSeconds(consumedAt) }),
-    } as AdapterPayload;
+    };
   };
   return {
     upsert: (id, { jti: _jti, consumed: _consumed, ...payload }, expiresIn) =>
@@ -98,5 +98,5 @@ function copyJson(value: JsonObject): JsonObject {
 }
 
 function toMutable(metadata: JsonObject | undefined): AdapterPayload | undefined {
-  return metadata === undefined ? undefined : (copyJson(metadata) as AdapterPayload);
+  return metadata === undefined ? undefined : (copyJson(metadata));
 }

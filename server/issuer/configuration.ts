@@ -101,7 +101,7 @@ export function createConfiguration(options: ConfigurationOptions, snapshot: Key
 
 /** The active keys: what else the JWKS shows signs nothing. */
 function toJwks({ signers }: KeySnapshot): JWKS {
-  return { keys: [...signers.values()].map(({ privateKey, alg }) => toPrivateJwk(privateKey, alg)) } as JWKS;
+  return { keys: [...signers.values()].map(({ privateKey, alg }) => toPrivateJwk(privateKey, alg)) };
 }
 
 async function findAccount({ accounts, clock }: ConfigurationOptions, id: string) {

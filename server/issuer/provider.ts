@@ -67,8 +67,9 @@ function addSessionEnd({ clock }: ProviderOptions) {
   return async (ctx: KoaContextWithOIDC, next: () => Promise<unknown>) => {
     await next();
     const { body } = ctx;
-    const endsAt = ctx.oidc?.entities.Grant?.exp;
-    if (ctx.oidc?.route !== 'token' || ctx.status !== 200 || endsAt === undefined || !isRecord(body) || body.refresh_token === undefined) return;
+    const oidc = ctx.oidc as KoaContextWithOIDC['oidc'] | undefined; // there is none where no route was found
+    const endsAt = oidc?.entities.Grant?.exp;
+    if (oidc?.route !== 'token' || ctx.status !== 200 || endsAt === undefined || !isRecord(body) || body.refresh_token === undefined) return;
     body.refresh_token_expires_in = endsAt - toUnixSeconds(clock.now());
   };
 }

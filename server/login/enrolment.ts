@@ -25,7 +25,7 @@ export function createEnrolment({ accounts, ceremonies, transient }: { accounts:
     finish: async (token, response) => {
       const ceremony = await transient.take(keyOf(token));
       if (ceremony === undefined) throw new Refused('ceremony_over', 'This took too long or was tried twice. Start again.');
-      const passkey = await ceremonies.finishRegistration(response, String(ceremony.challenge));
+      const passkey = await ceremonies.finishRegistration(response, ceremony.challenge as string);
       return accounts.accept(token, ceremony.applicant as unknown as Applicant, passkey);
     },
   };

@@ -46,7 +46,7 @@ export function createSignIns({ accounts, ceremonies, transient, clock }: SignIn
       if (ceremony === undefined) throw new Refused('ceremony_over', 'This took too long or was tried twice. Start again.');
       const passkey = await accounts.findPasskey(readCredentialId(response));
       if (passkey === undefined) throw new Refused('passkey_unknown', 'This passkey is not known here. Choose another, or ask for an invitation.');
-      const { counter, isBackedUp } = await ceremonies.finishAuthentication(response, String(ceremony.challenge), passkey);
+      const { counter, isBackedUp } = await ceremonies.finishAuthentication(response, ceremony.challenge as string, passkey);
       const account = await accounts.find(passkey.accountId);
       if (account === undefined) throw new Refused('account_closed', 'This account is closed. Ask an admin of your company.');
       const at = clock.now();

@@ -105,8 +105,8 @@ function createInvitationMethods(prisma: PrismaClient): Pick<AccountStore, 'repl
     findInvitee: (tokenHash) =>
       guardStore('find an invitee', async () => {
         const invitation = await prisma.invitation.findUnique({ where: { tokenHash } });
-        if (invitation?.acceptedBy == null) return undefined;
-        const row = await prisma.account.findUnique({ where: { id: invitation.acceptedBy } });
+        const id = invitation?.acceptedBy ?? undefined;
+        const row = id === undefined ? null : await prisma.account.findUnique({ where: { id } });
         return row === null ? undefined : toAccount(row);
       }),
     acceptInvitation: (tokenHash, account, passkey, at) =>

@@ -1,5 +1,5 @@
 import { guardStore } from './failure.ts';
-import type { Prisma, PrismaClient } from './generated/prisma/client.ts';
+import type { PrismaClient } from './generated/prisma/client.ts';
 import type { JsonObject } from './json.ts';
 
 /** Clients as RFC 7591 metadata; a secret in it is already a hash. */
@@ -18,7 +18,7 @@ export function createClientStore(prisma: PrismaClient): ClientStore {
       }),
     add: (id, metadata, at) =>
       guardStore('add a client', async () => {
-        await prisma.client.create({ data: { id, metadata: metadata as Prisma.InputJsonObject, createdAt: at } });
+        await prisma.client.create({ data: { id, metadata: metadata, createdAt: at } });
       }),
   };
 }

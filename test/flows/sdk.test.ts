@@ -32,7 +32,7 @@ afterAll(async () => {
 });
 
 const mint = async (audience?: string): Promise<string> =>
-  (await postToken(issuer.url, exchangeForm(tokens.access_token, audience === undefined ? {} : { audience }))).body.access_token;
+  (await postToken(issuer.url, exchangeForm(tokens.access_token, audience === undefined ? {} : { audience }))).body.access_token as string;
 
 /** A token with the right claims and a signature of a key that the JWKS does not have. */
 async function forge(audience: string): Promise<string> {

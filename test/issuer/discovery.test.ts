@@ -44,7 +44,7 @@ describe('discovery', () => {
   test('says what oidc-provider, as we configure it, says of itself: nothing more, nothing else', async () => {
     const options = { issuer: issuer.url, sessionSeconds: 600, cookieKeys: ['k'.repeat(32)] } as unknown as Parameters<typeof createConfiguration>[0];
     const provider = new Provider(issuer.url, createConfiguration(options, issuer.app.keys.current()));
-    const server = createServer(provider.callback());
+    const server = createServer((request, response) => void provider.callback()(request, response));
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const library = (await (await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/.well-known/openid-configuration`)).json()) as Metadata;
     server.closeAllConnections();

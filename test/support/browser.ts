@@ -76,5 +76,5 @@ async function answerPage(browser: Browser, page: string, passkey: SoftwarePassk
 async function readJson(response: Response): Promise<Record<string, any>> { // eslint-disable-line @typescript-eslint/no-explicit-any -- whatever the server says
   const text = await response.text();
   if (!response.ok) throw new Error(`${response.url} answered ${response.status}: ${text}`);
-  return JSON.parse(text);
+  return JSON.parse(text) as Record<string, any>; // eslint-disable-line @typescript-eslint/no-explicit-any -- as above
 }

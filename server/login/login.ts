@@ -131,19 +131,18 @@ function addEnrolmentRoutes(router: Router, { page, action }: Pick<Wrappers, 'pa
 const UID = '/login/:uid';
 
 function addSignInRoutes(router: Router, { page, action, form }: Wrappers, options: LoginOptions, signIns: SignIns): void {
-  const { interactions, events } = options;
+  const { interactions, events, pages } = options;
   const findInteraction = async (ctx: Parameters<Handler>[0]): Promise<Interaction> => {
     const interaction = await interactions.find(ctx.req, ctx.res);
     if (interaction.uid !== ctx.params.uid) throw new NotFound('another sign-in is under way in this browser');
     return interaction;
   };
-  const redirectTo = (ctx: Context, url: string) => {
-    ctx.status = 303;
-    ctx.redirect(url);
+  // Not a redirect: Chromium would apply this page's form-action to all that follow, and those end at the client.
+  const goOn = (ctx: Context, href: string) => {
+    ctx.body = pages.renderContinuePage({ href });
   };
   router.get(UID, page(async (ctx) => {
     const interaction = await findInteraction(ctx);
-    applyBrowserHeaders(ctx.res, { formAction: `'self' ${toSource(interaction.redirectUri)}` });
     ctx.body = await renderStep(interaction, options);
   }));
   router.post(`${UID}/options`, action(async (ctx) => {
@@ -158,11 +157,11 @@ function addSignInRoutes(router: Router, { page, action, form }: Wrappers, optio
   }));
   router.post(`${UID}/consent`, form(async (ctx) => {
     await findInteraction(ctx);
-    redirectTo(ctx, await interactions.finishConsent(ctx.req, ctx.res));
+    goOn(ctx, await interactions.finishConsent(ctx.req, ctx.res));
   }));
   router.post(`${UID}/abort`, form(async (ctx) => {
     await findInteraction(ctx);
-    redirectTo(ctx, await interactions.abort(ctx.req, ctx.res));
+    goOn(ctx, await interactions.abort(ctx.req, ctx.res));
   }));
 }
 
@@ -177,10 +176,4 @@ async function renderStep(interaction: Interaction, { accounts, pages, issuer }:
     case 'refuse':
       throw new Refused('unsupported_prompt', 'The application asked for something that this issuer does not do.');
   }
-}
-
-/** The CSP source of a redirect URI: its origin, or its scheme where it has one of its own (RFC 8252 7.1). */
-function toSource(redirectUri: string): string {
-  const { protocol, origin } = new URL(redirectUri);
-  return protocol === 'https:' || protocol === 'http:' ? origin : protocol;
 }

@@ -106,6 +106,7 @@ export const texts = {
     },
     goesTo: (host: Html): Html => html`Either way, you go on to ${host}.`,
     goesToLoopback: (host: Html): Html => html`Either way, you go back to the program on your computer (${host}).`,
+    goesToApp: 'Either way, you go back to the application that asks.',
     allow: 'Allow',
     deny: 'Deny',
   },

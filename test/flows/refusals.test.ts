@@ -1,7 +1,7 @@
 import { createHmac, generateKeyPairSync, sign } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { decodeJwt } from 'jose';
-import { createBrowser } from '../support/browser.ts';
+import { createBrowser, findContinuation } from '../support/browser.ts';
 import { startTestIssuer, type TestIssuer } from '../support/issuer_in_process.ts';
 import { CLI, codeForm, createCodeRequest, exchangeForm, getCode, postToken, signIn, type Answer, type Tokens } from '../support/oauth.ts';
 
@@ -63,7 +63,7 @@ describe('authorization', () => {
   test('a browser that says no gives access_denied', async () => {
     const browser = createBrowser(issuer.url);
     const login = new URL((await browser.get(createCodeRequest(issuer.url).url)).headers.get('location')!, issuer.url).href;
-    const back = (await browser.postForm(`${login}/abort`)).headers.get('location')!;
+    const back = await findContinuation(await browser.postForm(`${login}/abort`));
     const location = new URL((await browser.get(back)).headers.get('location')!);
     expect(Object.fromEntries(location.searchParams)).toMatchObject({ error: 'access_denied', state: 'state-1', iss: issuer.url });
   });

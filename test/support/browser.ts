@@ -65,12 +65,18 @@ export async function authorize(browser: Browser, url: string, passkey: Software
 async function answerPage(browser: Browser, page: string, passkey: SoftwarePasskey): Promise<string> {
   const html = await (await browser.get(page)).text();
   if (html.includes('/consent"')) {
-    const agreed = await browser.postForm(`${page}/consent`);
-    return new URL(agreed.headers.get('location')!, page).href;
+    return findContinuation(await browser.postForm(`${page}/consent`));
   }
   const { options } = await readJson(await browser.postJson(`${page}/options`, {}));
   const { redirect } = await readJson(await browser.postJson(`${page}/verify`, { response: passkey.get(options) }));
   return new URL(redirect, page).href;
+}
+
+/** Where the page that answers a form goes on to. */
+export async function findContinuation(answer: Response): Promise<string> {
+  const href = /<a class="button" href="([^"]+)"/.exec(await answer.text())?.[1]?.replaceAll('&amp;', '&');
+  if (href === undefined) throw new Error(`${answer.url} answered ${answer.status} and goes on to nowhere`);
+  return new URL(href, answer.url).href;
 }
 
 async function readJson(response: Response): Promise<Record<string, any>> { // eslint-disable-line @typescript-eslint/no-explicit-any -- whatever the server says

@@ -1,27 +1,27 @@
 /*
- * Owns: the one place where rooms meet: it builds them from the configuration and routes each request to its group.
+ * Owns: the one place where rooms meet: it builds them from the configuration and puts each request into its group.
  * Never: decides anything that a room could decide.
  * Keeps true: discovery and the JWKS are answered before anything that can wait, fail or be limited.
  */
-import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import type { RequestListener } from 'node:http';
 import Koa from 'koa';
 import { createAccounts, type Accounts } from './accounts/accounts.ts';
 import { createAudiences } from './audiences/audiences.ts';
 import { createClients, type Clients } from './clients/clients.ts';
-import { ensureEmbeddedSecrets, type Config } from './config/config.ts';
-import { LARGEST_BODY_BYTES } from './http/body.ts';
+import type { Config, Secrets } from './config/config.ts';
+import { readAddress } from './http/address.ts';
 import { serveDocument } from './http/document.ts';
+import { createFront, pathOf, type Group } from './http/front.ts';
+import { createHealth, type Health } from './http/health.ts';
 import { sendJson } from './http/reply.ts';
-import { applyBrowserHeaders } from './http/security_headers.ts';
 import { createIssuer, ROUTES, type Issuer, type ProviderEvents } from './issuer/issuer.ts';
-import { createKeys, type Keys } from './keys/keys.ts';
+import { createKeys, type DiskSnapshot, type KeyEvents, type Keys } from './keys/keys.ts';
 import { systemClock, type Clock } from './lib/clock.ts';
 import { createLogin, type LoginEvents } from './login/login.ts';
 import { describeError, type Log } from './observability/log.ts';
 import { createMetrics, type Metrics } from './observability/metrics.ts';
-import { SIGNING_ALGORITHMS } from './oauth2/vocabulary.ts';
 import { openStorage, type Storage } from './storage/storage.ts';
-import { createPages, loadAssets } from './views/views.ts';
+import { createPages, loadAssets, type Assets, type Pages } from './views/views.ts';
 
 export interface App {
   /** Answers every request of the public listener. */
@@ -31,24 +31,25 @@ export interface App {
   readonly accounts: Accounts;
   readonly clients: Clients;
   readonly keys: Keys;
-  /** Files with secrets that were made at this start. */
-  readonly madeSecrets: readonly string[];
-  /** From now on /readyz says no, so that a balancer looks elsewhere while requests under way end. */
+  /** Begins what goes on in the background. */
+  start(): void;
   beginDrain(): void;
   close(): Promise<void>;
 }
 
 export interface AppOptions {
   readonly config: Config;
+  readonly secrets: Secrets;
+  readonly disk: DiskSnapshot;
   readonly log: Log;
   readonly clock?: Clock;
 }
 
-const PURGE_INTERVAL_MS = 10 * 60_000;
+const HOUSEKEEPING_MS = 10 * 60_000;
 
 /** Opens storage, brings the keys in order and joins the rooms. Throws what openStorage and createKeys throw. */
-export async function createApp({ config, log, clock = systemClock }: AppOptions): Promise<App> {
-  const { keks, cookieKeys, made } = ensureEmbeddedSecrets(config);
+export async function createApp({ config, secrets, disk, log, clock = systemClock }: AppOptions): Promise<App> {
+  const metrics = createMetrics();
   const storage = await openStorage({
     ...config, clock,
     onRedisError: (error) => {
@@ -56,164 +57,136 @@ export async function createApp({ config, log, clock = systemClock }: AppOptions
     },
   });
   try {
-    const keys = await createKeys({ store: storage.keys, keks, rings: SIGNING_ALGORITHMS, clock });
-    return joinRooms({ config, log, clock, storage, keys, cookieKeys: cookieKeys.reveal(), madeSecrets: made });
+    const policy = { ...config.keys, longestTokenSeconds: config.longestTokenSeconds };
+    const keys = await createKeys({ ...config.keys, policy, store: storage.keys, hints: storage.hints, keks: secrets.keks, clock, events: createKeyEvents(log, metrics) });
+    return joinRooms({ config, log, clock, metrics, storage, keys, disk, cookieKeys: secrets.cookieKeys.reveal() });
   } catch (error) {
     await storage.close();
     throw error;
   }
 }
 
-interface Parts extends Required<AppOptions> {
+interface Parts {
+  readonly config: Config;
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly metrics: Metrics;
   readonly storage: Storage;
   readonly keys: Keys;
+  readonly disk: DiskSnapshot;
   readonly cookieKeys: readonly string[];
-  readonly madeSecrets: readonly string[];
 }
 
-function joinRooms({ config, log, clock, storage, keys, cookieKeys, madeSecrets }: Parts): App {
-  const { issuer, hostedDomains, sessionSeconds } = config;
-  const metrics = createMetrics();
+function joinRooms(parts: Parts): App {
+  const { config, log, clock, metrics, storage, keys, cookieKeys } = parts;
+  const { issuer, hostedDomains, sessionSeconds, longestTokenSeconds } = config;
   const accounts = createAccounts({ store: storage.accounts, hostedDomains, clock });
   const clients = createClients({ store: storage.clients, clock });
-  const audiences = createAudiences({ issuer, names: config.audiences });
+  const audiences = createAudiences({ issuer, names: config.audiences, longestTokenSeconds });
   const assets = loadAssets();
   const pages = createPages({ assets, productName: 'Vouch' });
   const protocol = createIssuer({
-    issuer, sessionSeconds, cookieKeys, keys, accounts, clients, audiences, clock,
+    issuer, sessionSeconds, longestTokenSeconds, cookieKeys, keys, accounts, clients, audiences, clock,
     durable: storage.durable, volatile: storage.volatile,
     events: createProviderEvents(log, metrics),
-    renderErrorPage: ({ code, description }) =>
-      pages.renderErrorPage({ title: 'This request cannot be answered', message: description ?? 'The application that sent you here asked for something wrong.', hint: 'Go back to the application and try again. If it happens again, tell its makers the code below.', reference: code }),
+    renderErrorPage: (error) => renderProtocolError(pages, error),
   });
-  const renderLost = () =>
-    pages.renderErrorPage({
-      title: 'There is no page here',
-      message: 'This is an OpenID Connect issuer. It has pages for signing in, to which applications send you.',
-      hint: `Its metadata is at ${issuer}${ROUTES.openidConfiguration}`,
-      reference: undefined,
-    });
-  const browser = new Koa();
-  browser.silent = true; // login/ answers its own trouble; what is left is a client that hung up
-  browser.use(createLogin({ issuer, accounts, interactions: protocol.interactions, transient: storage.transient, pages, assets, clock, events: createLoginEvents(log, metrics) }).routes());
-  const health = createHealth(storage);
-  const purge = setInterval(() => {
-    storage.purge().catch((error: unknown) => {
-      log.warn({ error: describeError(error) }, 'what has expired could not be dropped');
-    });
-  }, PURGE_INTERVAL_MS);
-  purge.unref();
-
+  const browser = createBrowserGroup({ ...parts, accounts, protocol, pages, assets });
+  const health = createHealth(async () => {
+    await storage.check();
+    return keys.maySign(keys.current()) ? undefined : 'out of touch with the signing keys';
+  });
+  const documents = createDocumentGroup(protocol, keys, config.trustedProxies);
+  const housekeeping = createHousekeeping(parts, protocol);
   return {
-    handle: createFront({ issuer, protocol, keys, health, browser: browser.callback(), renderLost }),
+    // The groups of the design's table, in order; the admin group has no room yet.
+    handle: createFront({ issuer, open: [documents, health.answer], guarded: [protocol.handle, browser], renderLost: () => renderLost(pages, issuer) }),
     handleOps: createOps(metrics, health),
-    accounts, clients, keys, madeSecrets,
-    beginDrain: () => {
-      health.isDraining = true;
+    accounts, clients, keys,
+    start: () => {
+      keys.start();
+      housekeeping.start();
     },
+    beginDrain: health.beginDrain,
     close: async () => {
-      clearInterval(purge);
+      housekeeping.stop();
+      await keys.stop();
       await storage.close();
     },
   };
 }
 
-interface FrontParts {
-  readonly issuer: string;
-  readonly protocol: Issuer;
-  readonly keys: Keys;
-  readonly health: Health;
-  readonly browser: ReturnType<Koa['callback']>;
-  readonly renderLost: () => string;
-}
-
-/** The route groups of the public listener, in order: documents, operations, protocol, browser, nothing. */
-function createFront({ issuer, protocol, keys, health, browser, renderLost }: FrontParts): RequestListener {
-  const pin = createPin(issuer);
-  return (request, response) => {
-    const path = pathOf(request);
-    if (path === ROUTES.jwks) {
-      serveDocument(request, response, keys.current().jwks);
-      return;
-    }
+/** What verifiers fetch: bytes that are there already. */
+function createDocumentGroup(protocol: Issuer, keys: Keys, trustedProxies: number): Group {
+  return (request, response, path) => {
     if (path === ROUTES.openidConfiguration || path === ROUTES.authorizationServer) {
       serveDocument(request, response, protocol.discovery);
-      return;
-    }
-    if (health.answer(request, response, path)) return;
-    if (Number(request.headers['content-length'] ?? 0) > LARGEST_BODY_BYTES) {
-      response.setHeader('Connection', 'close'); // the rest is not read
-      sendJson(response, 413, { error: 'invalid_request', error_description: `the request is larger than ${LARGEST_BODY_BYTES} bytes` });
-      return;
-    }
-    pin(request);
-    if (protocol.handle(request, response, path)) return;
-    if (path.startsWith('/login/')) {
-      void browser(request, response);
-      return;
-    }
-    sendLost(request, response, renderLost);
-  };
-}
-
-/** The path alone, with no copy of the URL where there is no query. */
-function pathOf(request: IncomingMessage): string {
-  const url = request.url ?? '/';
-  const end = url.indexOf('?');
-  return end === -1 ? url : url.slice(0, end);
-}
-
-/**
- * oidc-provider derives every URL that it emits from the request. Whatever a client or a proxy says, the request is for
- * the issuer.
- */
-function createPin(issuer: string): (request: IncomingMessage) => void {
-  const { host, protocol } = new URL(issuer);
-  const scheme = protocol.slice(0, -1);
-  return ({ headers }) => {
-    headers.host = host;
-    headers['x-forwarded-proto'] = scheme;
-    delete headers['x-forwarded-host'];
-  };
-}
-
-function sendLost(request: IncomingMessage, response: ServerResponse, renderLost: () => string): void {
-  if (!(request.headers.accept ?? '').includes('text/html')) {
-    sendJson(response, 404, { error: 'not_found', error_description: 'there is nothing at this path' });
-    return;
-  }
-  applyBrowserHeaders(response, { formAction: "'none'" });
-  response.writeHead(404, { 'Content-Type': 'text/html; charset=utf-8' });
-  response.end(renderLost());
-}
-
-interface Health {
-  isDraining: boolean;
-  /** Answers /healthz (the process lives) and /readyz (it can do its work); false for other paths. */
-  answer(request: IncomingMessage, response: ServerResponse, path: string): boolean;
-}
-
-function createHealth(storage: Storage): Health {
-  const health: Health = {
-    isDraining: false,
-    answer: (_request, response, path) => {
-      if (path === '/healthz') {
-        sendJson(response, 200, { status: 'ok' });
-        return true;
-      }
-      if (path !== '/readyz') return false;
-      if (health.isDraining) {
-        sendJson(response, 503, { status: 'draining' });
-        return true;
-      }
-      storage.check().then(
-        () => { sendJson(response, 200, { status: 'ok' }); },
-        () => { sendJson(response, 503, { status: 'storage unavailable' }); },
-      );
       return true;
+    }
+    if (path !== ROUTES.jwks) return false;
+    const answer = ({ jwks, version }: ReturnType<Keys['current']>) => {
+      const status = serveDocument(request, response, jwks);
+      if (status !== 200 && status !== 304) return;
+      keys.countFetch({ userAgent: request.headers['user-agent'], address: readAddress(request, trustedProxies), version, isNotModified: status === 304 });
+    };
+    const latest = keys.latest();
+    if (latest instanceof Promise) void latest.then(answer);
+    else answer(latest);
+    return true;
+  };
+}
+
+interface BrowserParts extends Parts {
+  readonly accounts: Accounts;
+  readonly protocol: Issuer;
+  readonly pages: Pages;
+  readonly assets: Assets;
+}
+
+function createBrowserGroup({ config, clock, log, metrics, storage, accounts, protocol, pages, assets }: BrowserParts): Group {
+  const koa = new Koa();
+  koa.silent = true; // login/ answers its own trouble; what is left is a client that hung up
+  const { issuer } = config;
+  koa.use(createLogin({ issuer, accounts, interactions: protocol.interactions, transient: storage.transient, pages, assets, clock, events: createLoginEvents(log, metrics) }).routes());
+  const answer = koa.callback();
+  return (request, response, path) => {
+    if (!path.startsWith('/login/')) return false;
+    void answer(request, response);
+    return true;
+  };
+}
+
+/** What nobody waits for: dropping what has expired, and keeping what is published on disk. */
+function createHousekeeping({ storage, keys, disk, clock, log }: Parts, protocol: Issuer) {
+  const keep = () => {
+    const { jwks, version } = keys.current();
+    const documents = [
+      { path: ROUTES.jwks, body: jwks.body.toString(), cacheControl: jwks.cacheControl },
+      ...[ROUTES.openidConfiguration, ROUTES.authorizationServer].map((path) => ({ path, body: protocol.discovery.body.toString(), cacheControl: protocol.discovery.cacheControl })),
+    ];
+    try {
+      disk.write(version, documents, clock.now());
+    } catch (error) {
+      log.warn({ error: describeError(error) }, 'what is published could not be kept on disk; an instance that boots while every store is away will have nothing to publish');
+    }
+  };
+  let timer: NodeJS.Timeout | undefined;
+  keys.onChange(keep);
+  return {
+    start: () => {
+      keep();
+      timer = setInterval(() => {
+        keep(); // again, so that its age says when the issuer last ran
+        storage.purge().catch((error: unknown) => {
+          log.warn({ error: describeError(error) }, 'what has expired could not be dropped');
+        });
+      }, HOUSEKEEPING_MS);
+      timer.unref();
+    },
+    stop: () => {
+      clearInterval(timer);
     },
   };
-  return health;
 }
 
 function createOps(metrics: Metrics, health: Health): RequestListener {
@@ -228,6 +201,45 @@ function createOps(metrics: Metrics, health: Health): RequestListener {
       ({ contentType, body }) => { response.writeHead(200, { 'Content-Type': contentType }).end(body); },
       () => { sendJson(response, 500, { error: 'server_error' }); },
     );
+  };
+}
+
+function renderLost(pages: Pages, issuer: string): string {
+  return pages.renderErrorPage({
+    title: 'There is no page here',
+    message: 'This is an OpenID Connect issuer. It has pages for signing in, to which applications send you.',
+    hint: `Its metadata is at ${issuer}${ROUTES.openidConfiguration}`,
+    reference: undefined,
+  });
+}
+
+function renderProtocolError(pages: Pages, { code, description }: { code: string; description: string | undefined }): string {
+  return pages.renderErrorPage({
+    title: 'This request cannot be answered',
+    message: description ?? 'The application that sent you here asked for something wrong.',
+    hint: 'Go back to the application and try again. If it happens again, tell its makers the code below.',
+    reference: code,
+  });
+}
+
+function createKeyEvents(log: Log, metrics: Metrics): KeyEvents {
+  return {
+    onMoves: (moves) => {
+      for (const move of moves) {
+        log.info(move, 'signing keys changed');
+        if (move.kind === 'activate' && move.isForced) {
+          metrics.countAlarm('activation_forced');
+          log.warn({ ring: move.ring, kid: move.kid }, 'a signing key was activated before every known verifier had fetched it');
+        }
+      }
+    },
+    onSkew: (skewMs) => {
+      metrics.countAlarm('clock_skew');
+      log.warn({ skewMs }, 'this host’s clock and the database’s differ; tokens may be refused as not yet valid');
+    },
+    onTrouble: (what, error) => {
+      log.warn({ error: describeError(error) }, what);
+    },
   };
 }
 

@@ -1,10 +1,16 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { createApp, type App } from './app.ts';
+import type { App, AppOptions } from './app.ts';
 import { printBanner } from './banner.ts';
-import { ConfigError, loadConfig, type Config } from './config/config.ts';
+import { ConfigError, ensureEmbeddedSecrets, loadConfig, type Config } from './config/config.ts';
+import { documentOf, serveDocument } from './http/document.ts';
+import { pathOf } from './http/front.ts';
+import { sendJson } from './http/reply.ts';
+import { createDiskSnapshot, findPolicyFaults, type KeptDocument } from './keys/keys.ts';
+import { systemClock } from './lib/clock.ts';
 import { Refused, Unavailable } from './lib/errors.ts';
-import { createLog, describeError, type Log } from './observability/log.ts';
+import { createLog, describeError } from './observability/log.ts';
 
 const USAGE = `Usage: node server/main.ts [--check-config | --invite-admin]
 
@@ -26,21 +32,39 @@ async function run(): Promise<void> {
     console.log(USAGE);
     return;
   }
-  const config = loadConfig();
+  const config = readConfig();
   if (values['check-config']) {
     console.log(`The configuration is good. The issuer is ${config.issuer}`);
     return;
   }
-  const log = createLog(config.logLevel);
-  const stopping = listenForStop();
-  const app = await createApp({ config, log });
-  if (values['invite-admin']) await inviteAdmin(app, config);
-  else await serve(app, config, log, stopping);
-  await app.close();
+  if (values['invite-admin']) await inviteAdmin(prepare(config));
+  else await serve(prepare(config), listenForStop());
 }
 
-async function inviteAdmin(app: App, config: Config): Promise<void> {
-  const { link, expiresAt } = await createInvitation(app, config);
+/** The configuration, also where its parts must go together. Throws a ConfigError. */
+function readConfig(): Config {
+  const config = loadConfig();
+  const faults = findPolicyFaults({ ...config.keys, longestTokenSeconds: config.longestTokenSeconds }, config);
+  if (faults.length > 0) throw new ConfigError(faults);
+  return config;
+}
+
+interface Prepared extends AppOptions {
+  readonly now: Date;
+}
+
+/** All that can be had while no store is open. */
+function prepare(config: Config): Prepared {
+  const secrets = ensureEmbeddedSecrets(config);
+  const disk = createDiskSnapshot(config.dataDir, config.issuer, secrets.keks);
+  return { config, secrets, disk, log: createLog(config.logLevel), now: systemClock.now() };
+}
+
+async function inviteAdmin(prepared: Prepared): Promise<void> {
+  const { createApp } = await import('./app.ts');
+  const app = await createApp(prepared);
+  const { link, expiresAt } = await createInvitation(app, prepared.config);
+  await app.close();
   console.log(`This link enrols an admin. It works once, until ${expiresAt.toISOString()}:\n${link}`);
 }
 
@@ -49,17 +73,65 @@ async function createInvitation({ accounts }: App, { issuer }: Config): Promise<
   return { link: `${issuer}/login/enrol/${token.reveal()}`, expiresAt };
 }
 
-async function serve(app: App, config: Config, log: Log, stopping: Promise<void>): Promise<void> {
-  const servers = [await listen(app.handle, config.port, config.host, 'VOUCH_PORT')];
-  if (config.opsPort !== undefined) servers.push(await listen(app.handleOps, config.opsPort, config.host, 'VOUCH_OPS_PORT'));
-  await announce(app, config, log);
-  await stopping;
-  app.beginDrain();
-  await Promise.all(servers.map(drain));
+/**
+ * Listens before anything else when there is something to publish: discovery and the keys, as they were last served, wait
+ * for no store. The rest of the issuer is loaded and opened behind that.
+ */
+async function serve(prepared: Prepared, stopping: Promise<void>): Promise<void> {
+  const { config, disk, log, now } = prepared;
+  const kept = disk.read(now);
+  let handle: RequestListener = createEarlyFront(typeof kept === 'string' ? [] : kept);
+  const open = () => listen((request, response) => { handle(request, response); }, config.port, config.host, 'VOUCH_PORT');
+  const early = typeof kept === 'string' ? undefined : await open();
+  if (typeof kept === 'string') log[kept.startsWith('there is none') ? 'debug' : 'warn']({ why: kept }, 'nothing can be published before storage is open');
+
+  const app = await openApp(prepared, early !== undefined, stopping);
+  if (app !== undefined) {
+    ({ handle } = app);
+    const servers = [early ?? (await open())];
+    if (config.opsPort !== undefined) servers.push(await listen(app.handleOps, config.opsPort, config.host, 'VOUCH_OPS_PORT'));
+    app.start();
+    await announce(app, prepared);
+    await stopping;
+    app.beginDrain();
+    await Promise.all(servers.map(drain));
+    await app.close();
+  } else if (early !== undefined) await drain(early);
+}
+
+const RETRY_MS = 2_000;
+
+/** Tries until the stores are there, if something is published meanwhile; undefined when it was told to stop before. */
+async function openApp(options: AppOptions, retries: boolean, stopping: Promise<void>): Promise<App | undefined> {
+  const { createApp } = await import('./app.ts');
+  let isStopping = false;
+  void stopping.then(() => { isStopping = true; });
+  for (;;) {
+    try {
+      return await createApp(options);
+    } catch (error) {
+      if (!retries || !(error instanceof Unavailable)) throw error;
+      options.log.warn({ error: describeError(error) }, 'storage is away; the last known keys are published meanwhile');
+    }
+    await Promise.race([sleep(RETRY_MS), stopping]);
+    if (isStopping) return undefined;
+  }
+}
+
+/** What an instance can answer while its stores are away. */
+function createEarlyFront(kept: readonly KeptDocument[]): RequestListener {
+  const documents = new Map(kept.map(({ path, body, cacheControl }) => [path, documentOf(body, cacheControl)]));
+  return (request, response) => {
+    const path = pathOf(request);
+    const document = documents.get(path);
+    if (document !== undefined) serveDocument(request, response, document);
+    else if (path === '/healthz') sendJson(response, 200, { status: 'ok' });
+    else sendJson(response, 503, { error: 'temporarily_unavailable', error_description: 'The issuer is starting. Try again in a moment.' });
+  };
 }
 
 /** In production the log is read by others, so the link that makes an admin is never in it. */
-async function announce(app: App, config: Config, log: Log): Promise<void> {
+async function announce(app: App, { config, secrets, log }: Prepared): Promise<void> {
   const hasAdmin = await app.accounts.hasAdmin();
   if (config.isProduction) {
     log.info({ issuer: config.issuer, createdKeys: app.keys.created.length }, 'listening');
@@ -67,7 +139,7 @@ async function announce(app: App, config: Config, log: Log): Promise<void> {
     return;
   }
   printBanner({
-    config, madeSecrets: app.madeSecrets, createdKeys: app.keys.created.length,
+    config, madeSecrets: secrets.made, createdKeys: app.keys.created.length,
     invitation: hasAdmin ? undefined : await createInvitation(app, config),
   });
 }

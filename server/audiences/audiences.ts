@@ -9,7 +9,7 @@ export interface Audience {
   /** Byte for byte what stands in `aud`. */
   readonly name: string;
   readonly algorithm: SigningAlgorithm;
-  /** 60-3600. */
+  /** 60-3600; shorter only where no token may live for 60 s. */
   readonly lifetimeSeconds: number;
 }
 
@@ -24,7 +24,8 @@ const DEFAULT_LIFETIME_SECONDS = 600;
 /** RS256, because it alone is taken by every provider that says what it takes. */
 const DEFAULT_ALGORITHM: SigningAlgorithm = 'RS256';
 
-export function createAudiences({ issuer, names }: { issuer: string; names: readonly string[] }): Audiences {
-  const registered = new Map([issuer, ...names].map((name) => [name, Object.freeze({ name, algorithm: DEFAULT_ALGORITHM, lifetimeSeconds: DEFAULT_LIFETIME_SECONDS })]));
+export function createAudiences({ issuer, names, longestTokenSeconds }: { issuer: string; names: readonly string[]; longestTokenSeconds: number }): Audiences {
+  const lifetimeSeconds = Math.min(DEFAULT_LIFETIME_SECONDS, longestTokenSeconds);
+  const registered = new Map([issuer, ...names].map((name) => [name, Object.freeze({ name, algorithm: DEFAULT_ALGORITHM, lifetimeSeconds })]));
   return { find: async (name) => registered.get(name) };
 }

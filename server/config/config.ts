@@ -26,7 +26,25 @@ export interface Config {
   readonly audiences: readonly string[];
   readonly hostedDomains: readonly string[];
   readonly sessionSeconds: number;
+  readonly longestTokenSeconds: number;
+  readonly keys: KeyConfig;
+  /** How many proxies in front are believed about the client's address. */
+  readonly trustedProxies: number;
   readonly logLevel: Environment['VOUCH_LOG_LEVEL'];
+}
+
+/** The thresholds of the key life cycle, in seconds; keys/policy.ts says whether they go together. */
+export interface KeyConfig {
+  readonly rings: Environment['VOUCH_KEY_ALGORITHMS'];
+  readonly rotationSeconds: number;
+  readonly leadSeconds: number;
+  readonly retentionSeconds: number;
+  readonly verifierWaitSeconds: number;
+  readonly verifierWindowSeconds: number;
+  readonly staleSeconds: number;
+  readonly jwksMaxAgeSeconds: number;
+  readonly pollSeconds: number;
+  readonly tickSeconds: number;
 }
 
 export interface Fault {
@@ -45,7 +63,7 @@ export class ConfigError extends Error {
 }
 
 export { isLoopback };
-export { ensureEmbeddedSecrets } from './embedded_secrets.ts';
+export { ensureEmbeddedSecrets, type Secrets } from './embedded_secrets.ts';
 export { renderConfigTable } from './table.ts';
 
 /** Reads the whole configuration. Throws a ConfigError that names every fault, never a value of a secret. */
@@ -78,6 +96,20 @@ function toConfig(env: Environment, keks: KekRing | undefined): Config {
     audiences: env.VOUCH_AUDIENCES,
     hostedDomains: env.VOUCH_HOSTED_DOMAINS,
     sessionSeconds: env.VOUCH_SESSION_SECONDS,
+    longestTokenSeconds: env.VOUCH_LONGEST_TOKEN_SECONDS,
+    keys: Object.freeze({
+      rings: env.VOUCH_KEY_ALGORITHMS,
+      rotationSeconds: env.VOUCH_KEY_ROTATION_SECONDS,
+      leadSeconds: env.VOUCH_KEY_LEAD_SECONDS,
+      retentionSeconds: env.VOUCH_KEY_RETENTION_SECONDS,
+      verifierWaitSeconds: env.VOUCH_KEY_VERIFIER_WAIT_SECONDS,
+      verifierWindowSeconds: env.VOUCH_KEY_VERIFIER_WINDOW_SECONDS,
+      staleSeconds: env.VOUCH_KEY_STALE_SECONDS,
+      jwksMaxAgeSeconds: env.VOUCH_KEY_JWKS_MAX_AGE_SECONDS,
+      pollSeconds: env.VOUCH_KEY_POLL_SECONDS,
+      tickSeconds: env.VOUCH_KEY_TICK_SECONDS,
+    }),
+    trustedProxies: env.VOUCH_TRUSTED_PROXIES,
     logLevel: env.VOUCH_LOG_LEVEL,
   };
 }

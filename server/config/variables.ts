@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { isAudience } from '../oauth2/syntax.ts';
+import { isSigningAlgorithm, type SigningAlgorithm } from '../oauth2/vocabulary.ts';
 import { CONSUMER_DOMAINS, isDomainName } from './domains.ts';
 import { findIssuerFault } from './issuer_url.ts';
 
@@ -120,6 +121,43 @@ export const environmentSchema = z.object({
   ),
   VOUCH_SESSION_SECONDS: variable(wholeNumber(300, 86_400).default(28_800), {
     description: 'How long a sign-in lasts at the most; no token outlives it.',
+  }),
+  VOUCH_LONGEST_TOKEN_SECONDS: variable(wholeNumber(5, 3_600).default(3_600), {
+    description: 'No token lives longer, whatever its audience says.',
+  }),
+  VOUCH_KEY_ALGORITHMS: variable(
+    list((item) => (isSigningAlgorithm(item) ? undefined : 'is not RS256 or ES256')).transform((items) => items as SigningAlgorithm[]).default(['RS256', 'ES256']),
+    { description: 'The rings of signing keys. One that is added begins with a published standby; one that is taken away is drained.', defaultText: '`RS256 ES256`' },
+  ),
+  VOUCH_KEY_ROTATION_SECONDS: variable(wholeNumber(1, 31_536_000).default(2_592_000), {
+    description: 'How long a key signs before its standby takes over.',
+  }),
+  VOUCH_KEY_LEAD_SECONDS: variable(wholeNumber(1, 31_536_000).default(86_400), {
+    description: 'How long a key is published before it may sign; 1200 at least in production.',
+  }),
+  VOUCH_KEY_RETENTION_SECONDS: variable(wholeNumber(1, 31_536_000).default(86_400), {
+    description: 'How long a key stays published after it stopped signing.',
+  }),
+  VOUCH_KEY_VERIFIER_WAIT_SECONDS: variable(wholeNumber(0, 31_536_000).default(86_400), {
+    description: 'How long beyond the lead a known verifier that has not fetched the new key is waited for.',
+  }),
+  VOUCH_KEY_VERIFIER_WINDOW_SECONDS: variable(wholeNumber(1, 31_536_000).default(86_400), {
+    description: 'A verifier that has fetched within this time is a known one.',
+  }),
+  VOUCH_KEY_STALE_SECONDS: variable(wholeNumber(1, 86_400).default(300), {
+    description: 'An instance that could not read the key set for this long stops signing; it goes on publishing.',
+  }),
+  VOUCH_KEY_JWKS_MAX_AGE_SECONDS: variable(wholeNumber(1, 86_400).default(300), {
+    description: '`max-age` of the JWKS.',
+  }),
+  VOUCH_KEY_POLL_SECONDS: variable(wholeNumber(1, 60).default(5), {
+    description: 'How often an instance asks for the version of the key set.',
+  }),
+  VOUCH_KEY_TICK_SECONDS: variable(wholeNumber(1, 3_600).default(15), {
+    description: 'How often an instance asks what should change, give or take a third.',
+  }),
+  VOUCH_TRUSTED_PROXIES: variable(wholeNumber(0, 10).default(0), {
+    description: 'How many proxies of yours stand in front, each of which adds to `X-Forwarded-For`; 0 reads the connection’s own address.',
   }),
   VOUCH_LOG_LEVEL: variable(z.enum(['debug', 'info', 'warn', 'error'], { error: 'must be debug, info, warn or error' }).default('info'), {
     description: 'What goes to the log on standard error.',

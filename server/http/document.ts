@@ -3,17 +3,24 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 
 /** A public JSON answer whose bytes are rendered once and served many times. */
 export interface Document {
+  readonly cacheControl: string;
   readonly body: Buffer;
   readonly etag: string;
   readonly headers: Readonly<Record<string, string | number>>;
 }
 
 export function renderDocument(value: unknown, cacheControl: string): Document {
-  const body = Buffer.from(JSON.stringify(value));
+  return documentOf(JSON.stringify(value), cacheControl);
+}
+
+/** The same from JSON that is there already. */
+export function documentOf(json: string, cacheControl: string): Document {
+  const body = Buffer.from(json);
   const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 27)}"`;
   return {
     body,
     etag,
+    cacheControl,
     headers: {
       'Content-Type': 'application/json',
       'Content-Length': body.length,
@@ -27,29 +34,30 @@ export function renderDocument(value: unknown, cacheControl: string): Document {
 
 /**
  * Answers GET, HEAD, a conditional GET (RFC 9110 13.1.2) and a CORS preflight with `document`; anything else is 405.
- * Nothing is awaited: a verifier is answered even while every store is away.
+ * Nothing is awaited: a verifier is answered even while every store is away. Gives the status that was answered.
  */
-export function serveDocument(request: IncomingMessage, response: ServerResponse, document: Document): void {
+export function serveDocument(request: IncomingMessage, response: ServerResponse, document: Document): number {
   switch (request.method) {
     case 'GET':
     case 'HEAD':
       if (isNotModified(request.headers['if-none-match'], document.etag)) {
         const { 'Content-Type': _type, 'Content-Length': _length, ...validators } = document.headers;
         response.writeHead(304, validators).end();
-        return;
+        return 304;
       }
       response.writeHead(200, document.headers);
       response.end(request.method === 'HEAD' ? undefined : document.body);
-      return;
+      return 200;
     case 'OPTIONS':
       response.writeHead(204, {
         Allow: 'GET, HEAD, OPTIONS', 'Access-Control-Allow-Origin': '*', 'Access-Control-Allow-Methods': 'GET, HEAD',
         'Access-Control-Allow-Headers': 'If-None-Match', 'Access-Control-Max-Age': '86400',
       }).end();
-      return;
+      return 204;
     case undefined:
     default:
       response.writeHead(405, { Allow: 'GET, HEAD, OPTIONS', 'Content-Length': 0, 'Cache-Control': 'no-store' }).end();
+      return 405;
   }
 }
 

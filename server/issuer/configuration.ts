@@ -14,6 +14,7 @@ import { ROUTES } from './routes.ts';
 export interface ConfigurationOptions extends AdapterDependencies {
   readonly issuer: string;
   readonly sessionSeconds: number;
+  readonly longestTokenSeconds: number;
   readonly cookieKeys: readonly string[];
   readonly accounts: Accounts;
   readonly clock: Clock;
@@ -28,7 +29,7 @@ const INTERACTION_SECONDS = 600;
 
 /** Everything oidc-provider is told. It clones this: a change of keys means a new provider (issuer/provider.ts). */
 export function createConfiguration(options: ConfigurationOptions, snapshot: KeySnapshot): Configuration {
-  const { issuer, sessionSeconds, cookieKeys } = options;
+  const { issuer, sessionSeconds, longestTokenSeconds, cookieKeys } = options;
   return {
     adapter: createAdapterFactory(options),
     jwks: toJwks(snapshot),
@@ -66,8 +67,8 @@ export function createConfiguration(options: ConfigurationOptions, snapshot: Key
       short: { httpOnly: true, sameSite: 'lax', signed: true },
     },
     ttl: {
-      AccessToken: (ctx) => Math.min(ACCESS_TOKEN_SECONDS, secondsOfGrantLeft(ctx, options)),
-      IdToken: (ctx) => Math.min(ID_TOKEN_SECONDS, secondsOfGrantLeft(ctx, options)),
+      AccessToken: (ctx) => Math.min(ACCESS_TOKEN_SECONDS, longestTokenSeconds, secondsOfGrantLeft(ctx, options)),
+      IdToken: (ctx) => Math.min(ID_TOKEN_SECONDS, longestTokenSeconds, secondsOfGrantLeft(ctx, options)),
       RefreshToken: (ctx) => secondsOfGrantLeft(ctx, options),
       AuthorizationCode: CODE_SECONDS,
       Interaction: INTERACTION_SECONDS,

@@ -1,15 +1,17 @@
 import { Provider, type KoaContextWithOIDC, type TokenEndpointGrantContext } from 'oidc-provider';
 import type { Audiences } from '../audiences/audiences.ts';
 import { isClientSecret } from '../clients/clients.ts';
-import type { KeySnapshot } from '../keys/keys.ts';
+import type { Keys, KeySnapshot } from '../keys/keys.ts';
 import { toUnixSeconds } from '../lib/clock.ts';
 import { GRANT_TYPE } from '../oauth2/vocabulary.ts';
 import { createConfiguration, type ConfigurationOptions } from './configuration.ts';
 import { toProtocolError } from './failure.ts';
+import { ROUTES } from './routes.ts';
 import { EXCHANGE_PARAMETERS, exchangeToken, type ExchangeParameters, type Issued } from './token_exchange.ts';
 
 export interface ProviderOptions extends ConfigurationOptions {
   readonly audiences: Audiences;
+  readonly keys: Pick<Keys, 'maySign'>;
   readonly events: ProviderEvents;
 }
 
@@ -33,6 +35,7 @@ export function createProvider(options: ProviderOptions, snapshot: KeySnapshot):
     return this.clientSecret !== undefined && isClientSecret(this.clientSecret, presented);
   };
   registerTokenExchange(provider, options, snapshot);
+  provider.use(refuseToSign(options, snapshot));
   provider.use(addSessionEnd(options));
   attachListeners(provider, options.events);
   return provider;
@@ -60,6 +63,24 @@ function registerTokenExchange(provider: Provider, options: ProviderOptions, key
   };
   // Repeated targets reach us, so that they are refused in words of their own.
   provider.registerGrantType(GRANT_TYPE.tokenExchange, handle, EXCHANGE_PARAMETERS, ['audience', 'resource']);
+}
+
+/**
+ * Gives no token that was signed, or would be, with keys that this instance must not sign with any more. Looks again when
+ * the token is there: the process may have been stopped for an hour in between.
+ */
+function refuseToSign({ keys }: ProviderOptions, snapshot: KeySnapshot) {
+  return async (ctx: KoaContextWithOIDC, next: () => Promise<unknown>) => {
+    if (ctx.path !== ROUTES.token) {
+      await next();
+      return;
+    }
+    if (keys.maySign(snapshot)) await next();
+    if (keys.maySign(snapshot)) return;
+    ctx.status = 503;
+    ctx.set('Cache-Control', 'no-store');
+    ctx.body = { error: 'temporarily_unavailable', error_description: 'This instance is out of touch with its signing keys. Try again in a moment.' };
+  };
 }
 
 /** Says beside a refresh token how long its session lasts, so that a command line can tell its user. */

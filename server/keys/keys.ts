@@ -1,56 +1,229 @@
 /*
  * Owns: the signing keys: their states, their custody, the snapshot that everybody signs and verifies with, the JWKS bytes.
  * Never: knows what is signed; shows a private half.
- * Keeps true: one active and one published standby a ring, whatever instances race; a snapshot never gives way to an older one.
+ * Keeps true: one active and one published standby a ring, whatever instances race; a snapshot never gives way to an older
+ * one; an instance that cannot learn of a change stops signing, and goes on publishing.
  */
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { KekRing } from '../crypto/kek.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Secret } from '../lib/secret.ts';
-import type { SigningAlgorithm } from '../oauth2/vocabulary.ts';
-import type { KeyStore } from '../storage/storage.ts';
+import type { Hints, KeyStore } from '../storage/storage.ts';
+import { createAdministration, type KeyAdministration } from './administration.ts';
 import type { Move } from './plan.ts';
+import type { KeyPolicy } from './policy.ts';
 import { reconcile } from './reconciler.ts';
 import { createLocalCustody } from './sealed_key.ts';
 import { createSnapshot, type KeySnapshot } from './snapshot.ts';
+import { createFetchCounter, type FetchCounter } from './verifiers.ts';
 
+export type { KeyAdministration, KeysOverview, RingOverview, VerifierOverview } from './administration.ts';
+export { createDiskSnapshot, type DiskSnapshot, type KeptDocument } from './disk_snapshot.ts';
+export type { Move } from './plan.ts';
+export { findPolicyFaults, type KeyPolicy } from './policy.ts';
 export type { KeySnapshot, Signer, Verifier } from './snapshot.ts';
 
 export interface Keys {
   /** The snapshot in force. */
   current(): KeySnapshot;
+  /** Whether this instance may sign now with keys of `snapshot`: it is fresh, and no key of it was revoked since. */
+  maySign(snapshot: KeySnapshot): boolean;
   /** Reads the key set again and, if it is newer, puts it in force: whether it did. */
   refresh(): Promise<boolean>;
+  /**
+   * The snapshot to publish now: the one in force, at once. Only an instance that has been out of touch for longer than
+   * the stale limit looks first, a third of a second at most: it may have slept through an activation.
+   */
+  latest(): KeySnapshot | Promise<KeySnapshot>;
   /** Calls back with each snapshot that comes into force from now on. */
   onChange(listener: (snapshot: KeySnapshot) => void): void;
-  /** What the start changed: the keys that it created. */
+  /** Counts a fetch of the JWKS; costs no wait. */
+  readonly countFetch: FetchCounter['count'];
+  readonly administration: KeyAdministration;
+  /** What the start changed. */
   readonly created: readonly Move[];
+  /** Begins to follow and to reconcile, in the background. */
+  start(): void;
+  stop(): Promise<void>;
+}
+
+/** Alarms and changes, for the log and the metrics. */
+export interface KeyEvents {
+  onMoves(moves: readonly Move[]): void;
+  /** An instance's clock differs from the database's by more than `SKEW_ALARM_MS`. */
+  onSkew(skewMs: number): void;
+  onTrouble(what: string, error: unknown): void;
 }
 
 export interface KeysOptions {
   readonly store: KeyStore;
+  readonly hints: Hints;
   readonly keks: Secret<KekRing>;
-  readonly rings: readonly SigningAlgorithm[];
+  readonly policy: KeyPolicy;
   readonly clock: Clock;
+  readonly events: KeyEvents;
+  /** How often the version is asked for: the longest that a change goes unseen without a hint. Default 5. */
+  readonly pollSeconds: number;
+  /** How often the plan is asked for, give or take a third. Default 15. */
+  readonly tickSeconds: number;
 }
 
+const HINT = 'keys';
+const LOOK_FIRST_MS = 333;
+
 /** Brings the key set in order and loads it. Throws when the store is away or a key cannot be opened. */
-export async function createKeys({ store, keks, rings, clock }: KeysOptions): Promise<Keys> {
+export async function createKeys(options: KeysOptions): Promise<Keys> {
+  const { store, keks, policy, hints } = options;
   const custody = createLocalCustody(keks);
-  const created = await reconcile({ store, custody, rings, clock });
-  let snapshot = createSnapshot(await store.load(), custody);
+  const dependencies = { store, custody, policy };
+  const created = await reconcile(dependencies, { waits: true });
+  if (created.length > 0) hints.send(HINT);
+
+  let readAt = performance.now();
+  let snapshot = createSnapshot(await store.load(), custody, policy.jwksMaxAgeSeconds);
   const listeners: ((snapshot: KeySnapshot) => void)[] = [];
+  const counter = createFetchCounter();
+
+  const refresh = async () => {
+    const askedAt = performance.now();
+    const set = await store.load();
+    readAt = Math.max(readAt, askedAt);
+    if (set.version <= snapshot.version) return false;
+    snapshot = createSnapshot(set, custody, policy.jwksMaxAgeSeconds);
+    for (const listener of listeners) listener(snapshot);
+    return true;
+  };
+  // By the monotonic clock, which also counts while the process is stopped: an instance that wakes must not sign first.
+  const isFresh = () => performance.now() - readAt < policy.staleSeconds * 1000;
+  const administration = createAdministration(dependencies);
+  const loops = createLoops(options, { current: () => snapshot, refresh, counter, reconcile: () => reconcile(dependencies, { waits: false }), markRead: (at) => { readAt = Math.max(readAt, at); } });
+
   return {
-    created,
+    created, refresh,
     current: () => snapshot,
-    refresh: async () => {
-      const set = await store.load();
-      if (set.version <= snapshot.version) return false;
-      snapshot = createSnapshot(set, custody);
-      for (const listener of listeners) listener(snapshot);
-      return true;
-    },
+    latest: () => (isFresh() ? snapshot : Promise.race([refresh().catch(() => undefined), sleep(LOOK_FIRST_MS)]).then(() => snapshot)),
+    maySign: (used) => isFresh() && (used === snapshot || [...used.signers.values()].every(({ kid }) => snapshot.verifiers.has(kid))),
     onChange: (listener) => {
       listeners.push(listener);
+    },
+    countFetch: counter.count,
+    administration: hintAfterChanges(administration, hints, refresh),
+    start: () => {
+      hints.onHint(HINT, loops.wake);
+      loops.start();
+    },
+    stop: loops.stop,
+  };
+
+  // What an admin does here is in force here when the answer goes out, and elsewhere a moment later.
+  function hintAfterChanges(inner: KeyAdministration, { send }: Hints, update: () => Promise<boolean>): KeyAdministration {
+    const then = async <T>(work: Promise<T>): Promise<T> => {
+      const result = await work;
+      await update();
+      send(HINT);
+      return result;
+    };
+    return {
+      ...inner,
+      rotate: (ring, actor) => then(inner.rotate(ring, actor)),
+      cancel: (ring, actor) => then(inner.cancel(ring, actor)),
+      revoke: (kid, actor, reason) => then(inner.revoke(kid, actor, reason)),
+    };
+  }
+}
+
+interface LoopParts {
+  readonly current: () => KeySnapshot;
+  readonly refresh: () => Promise<boolean>;
+  readonly markRead: (at: number) => void;
+  readonly counter: FetchCounter;
+  readonly reconcile: () => Promise<readonly Move[]>;
+}
+
+const SKEW_ALARM_MS = 5_000;
+const DAY_MS = 86_400_000;
+
+/** Two things in the background: following what others change, and asking what should change. */
+function createLoops({ store, hints, clock, events, policy, pollSeconds, tickSeconds }: KeysOptions, parts: LoopParts) {
+  const { current, refresh, counter, reconcile: tick, markRead } = parts;
+  const identity = { id: randomUUID(), host: hostname(), startedAt: clock.now() };
+  let timers: NodeJS.Timeout[] = [];
+  let isStopped = false;
+  let following: Promise<void> | undefined;
+
+  const beat = async () => {
+    const askedAt = performance.now();
+    const version = await store.beat({ ...identity, servedVersion: current().version, clock: clock.now() });
+    if (version > current().version) {
+      await refresh();
+      await store.beat({ ...identity, servedVersion: current().version, clock: clock.now() });
+    } else markRead(askedAt);
+  };
+  const follow = async () => {
+    // One at a time: a store that is slow must not be asked ever more often.
+    following ??= beat()
+      .catch((error: unknown) => {
+        events.onTrouble('the key set could not be read', error);
+      })
+      .finally(() => {
+        following = undefined;
+      });
+    await following;
+  };
+  const flush = async () => {
+    const counts = counter.take();
+    await store.countFetches(counts).catch((error: unknown) => {
+      counter.restore(counts);
+      events.onTrouble('what verifiers fetched could not be written', error);
+    });
+  };
+  const watchSkew = async () => {
+    const own = (await store.listInstances()).find(({ id }) => id === identity.id);
+    if (own !== undefined && Math.abs(own.skewMs) > SKEW_ALARM_MS) events.onSkew(own.skewMs);
+  };
+  const reconcileOnce = async () => {
+    await flush();
+    const moves = await tick().catch((error: unknown) => {
+      events.onTrouble('the key set could not be reconciled', error);
+      return [];
+    });
+    if (moves.length > 0) {
+      events.onMoves(moves);
+      await follow();
+      hints.send(HINT);
+    }
+    const now = clock.now().getTime();
+    await Promise.all([watchSkew(), store.forget({ instances: new Date(now - DAY_MS), verifiers: new Date(now - Math.max(30 * DAY_MS, policy.verifierWindowSeconds * 2_000)) })]).catch(() => undefined); // said by the loop above already
+  };
+  const repeat = (work: () => Promise<void>, nextMs: () => number) => {
+    if (isStopped) return;
+    const timer = setTimeout(() => {
+      timers = timers.filter((other) => other !== timer);
+      void work().finally(() => {
+        repeat(work, nextMs);
+      });
+    }, nextMs());
+    timer.unref();
+    timers.push(timer);
+  };
+  return {
+    start: () => {
+      void follow();
+      repeat(follow, () => pollSeconds * 1000);
+      // Jittered, so that instances that start together do not ask together for ever.
+      repeat(reconcileOnce, () => tickSeconds * 1000 * (2 / 3 + (Math.random() * 2) / 3));
+    },
+    wake: () => {
+      if (!isStopped) void follow();
+    },
+    stop: async () => {
+      isStopped = true;
+      for (const timer of timers) clearTimeout(timer);
+      await following;
+      await flush();
+      await store.leave(identity.id).catch(() => undefined); // nobody waits for it longer than the stale limit anyway
     },
   };
 }

@@ -1,27 +1,91 @@
 import type { SigningAlgorithm } from '../oauth2/vocabulary.ts';
 import type { KeyRecord } from '../storage/storage.ts';
+import { checkGate, plusSeconds, type Evidence } from './evidence.ts';
+import { MOST_KEYS, type KeyPolicy } from './policy.ts';
+import { STATES } from './state.ts';
 
-/** What should change. A plan names facts, never a key that does not exist yet. */
-export interface Move {
-  readonly kind: 'generate';
-  readonly ring: SigningAlgorithm;
-  readonly state: 'active' | 'pending';
+/** What should change, and why, in words for the history. */
+export type Move =
+  /** A new key; only the very first ones of all start as `active`. */
+  | { readonly kind: 'generate'; readonly ring: SigningAlgorithm; readonly state: 'active' | 'pending'; readonly reason: string }
+  /** The standby signs from now on; `retires`, the key that signed so far, no longer does. */
+  | { readonly kind: 'activate'; readonly ring: SigningAlgorithm; readonly kid: string; readonly retires: string | undefined; readonly isForced: boolean; readonly reason: string }
+  /** A key of a ring that is taken away signs no more. */
+  | { readonly kind: 'retire'; readonly ring: SigningAlgorithm; readonly kid: string; readonly reason: string }
+  /** The last token that the key signed has expired everywhere. */
+  | { readonly kind: 'end'; readonly ring: SigningAlgorithm; readonly kid: string; readonly reason: string }
+  /** A standby of a ring that is taken away: it never signed. */
+  | { readonly kind: 'drop'; readonly ring: SigningAlgorithm; readonly kid: string; readonly reason: string };
+
+/**
+ * Given the records, what was seen, and now: what should change? Pure, and idle when all is well, so that running it
+ * twice, late, or on ten instances does no harm. Applying what it says and asking again leads to rest.
+ */
+export function plan(records: readonly KeyRecord[], evidence: Evidence, now: Date, policy: KeyPolicy): readonly Move[] {
+  // No verifier can hold an older set before there is a first one: only then a key signs at once.
+  if (records.length === 0) return policy.rings.flatMap(planFirstKeys);
+  const rings = new Set([...policy.rings, ...records.map(({ ring }) => ring)]);
+  const moves = [...rings].flatMap((ring) => {
+    const own = records.filter((record) => record.ring === ring);
+    return [...planEnds(ring, own, now, policy), ...(policy.rings.includes(ring) ? planRing(ring, own, evidence, now, policy) : drainRing(ring, own))];
+  });
+  return keepWithinLimit(moves, records.filter(({ state }) => STATES[state].isPublished).length);
+}
+
+function planFirstKeys(ring: SigningAlgorithm): Move[] {
+  const reason = 'first start';
+  return [
+    { kind: 'generate', ring, state: 'active', reason },
+    { kind: 'generate', ring, state: 'pending', reason },
+  ];
+}
+
+function planRing(ring: SigningAlgorithm, own: readonly KeyRecord[], evidence: Evidence, now: Date, policy: KeyPolicy): Move[] {
+  const standby = own.find(({ state }) => state === 'pending');
+  if (standby === undefined) return [{ kind: 'generate', ring, state: 'pending', reason: 'a standby is always published' }];
+  const active = own.find(({ state }) => state === 'active');
+  const why = findReasonToActivate(own, active, standby, now, policy);
+  if (why === undefined) return [];
+  const { isOpen, isForced } = checkGate(standby, evidence, now, policy);
+  if (!isOpen && why !== EMERGENCY) return [];
+  return [{ kind: 'activate', ring, kid: standby.kid, retires: active?.kid, isForced: isForced || !isOpen, reason: why }];
+}
+
+const EMERGENCY = 'the key that signed was revoked';
+
+function findReasonToActivate(own: readonly KeyRecord[], active: KeyRecord | undefined, standby: KeyRecord, now: Date, policy: KeyPolicy): string | undefined {
+  // A ring that has signed and cannot any more takes the key that verifiers hold best, whatever its age.
+  if (active === undefined) return own.some(({ activatedAt }) => activatedAt !== undefined) ? EMERGENCY : 'the ring begins';
+  if (standby.requestedAt !== undefined) return 'an admin asked for it';
+  const dueAt = plusSeconds(active.activatedAt ?? active.createdAt, policy.rotationSeconds);
+  return now >= dueAt ? `it is ${policy.rotationSeconds} s since the last rotation` : undefined;
+}
+
+/** A ring that is taken away: nothing signs with it, and what it signed stays verifiable for its time. */
+function drainRing(ring: SigningAlgorithm, own: readonly KeyRecord[]): Move[] {
+  const reason = 'the ring was taken away';
+  return own.flatMap(({ state, kid }): Move[] => {
+    if (state === 'active') return [{ kind: 'retire', ring, kid, reason }];
+    return state === 'pending' ? [{ kind: 'drop', ring, kid, reason }] : [];
+  });
+}
+
+function planEnds(ring: SigningAlgorithm, own: readonly KeyRecord[], now: Date, policy: KeyPolicy): Move[] {
+  return own
+    .filter(({ state, retiringAt, createdAt }) => state === 'retiring' && now >= plusSeconds(retiringAt ?? createdAt, policy.retentionSeconds))
+    .map(({ kid }): Move => ({ kind: 'end', ring, kid, reason: 'the last token that it signed has expired' }));
 }
 
 /**
- * Given the records, what should change so that each ring has one active key and one published standby? Pure, and idle
- * when all is well, so that running it twice or on ten instances does no harm.
- *
- * The very first key of a ring signs at once: no verifier can hold an older set. A ring that has had keys and has no
- * active one gets no new signer here, since no verifier could hold it: its standby must be activated by the life cycle.
+ * Providers take a bounded set: what would go beyond it waits until a key has left. An activation counts, since a new
+ * standby must follow it; one that replaces nothing does not wait.
  */
-export function plan(records: readonly KeyRecord[], rings: readonly SigningAlgorithm[]): readonly Move[] {
-  return rings.flatMap((ring) => planRing(records.filter((record) => record.ring === ring), ring));
-}
-
-function planRing(records: readonly KeyRecord[], ring: SigningAlgorithm): Move[] {
-  const moves: Move[] = [];
-  if (records.length === 0) moves.push({ kind: 'generate', ring, state: 'active' });
-  if (!records.some((record) => record.state === 'pending')) moves.push({ kind: 'generate', ring, state: 'pending' });
-  return moves;
+function keepWithinLimit(moves: readonly Move[], published: number): readonly Move[] {
+  let room = MOST_KEYS - published;
+  return moves.filter((move) => {
+    const needsRoom = move.kind === 'generate' || (move.kind === 'activate' && move.retires !== undefined);
+    if (!needsRoom) return true;
+    room -= 1;
+    return room >= 0;
+  });
 }

@@ -1,39 +1,95 @@
 import { generateSigningKeyPair, toPublicJwk } from '../crypto/jwk.ts';
-import type { Clock } from '../lib/clock.ts';
-import type { SigningAlgorithm } from '../oauth2/vocabulary.ts';
-import type { KeyRecord, KeyStore } from '../storage/storage.ts';
+import type { KeyRecord, KeySet, KeyStore, KeyTransaction } from '../storage/storage.ts';
+import type { Evidence } from './evidence.ts';
 import { plan, type Move } from './plan.ts';
+import type { KeyPolicy } from './policy.ts';
 import type { Custody } from './sealed_key.ts';
 
 export interface ReconcilerDependencies {
   readonly store: KeyStore;
   readonly custody: Custody;
-  readonly rings: readonly SigningAlgorithm[];
-  readonly clock: Clock;
+  readonly policy: KeyPolicy;
 }
+
+/** Planning after each round of moves comes to rest in two; more would be a plan that contradicts itself. */
+const MOST_ROUNDS = 5;
 
 /**
- * Makes the records be as the plan wants them: alone among all instances, all moves in one transaction. Gives the moves
- * that it made. Killed anywhere, it has done nothing.
+ * Makes the records be as the plan wants them: alone among all instances, all moves and their history in one transaction.
+ * Gives the moves that it made; none when another instance is at it and `waits` is false. Killed anywhere, it has done
+ * nothing.
  */
-export async function reconcile({ store, custody, rings, clock }: ReconcilerDependencies): Promise<readonly Move[]> {
-  const { moves } = await store.change(async (transaction) => {
-    const { records } = await transaction.load();
-    const moves = plan(records, rings);
-    for (const move of moves) await transaction.insert(await generateRecord(move, custody, clock.now()));
-    return { isChanged: moves.length > 0, moves };
-  });
-  return moves;
+export async function reconcile(dependencies: ReconcilerDependencies, { waits }: { waits: boolean }): Promise<readonly Move[]> {
+  const evidence = await readEvidence(dependencies.store);
+  const result = await dependencies.store.change((transaction) => settle(transaction, dependencies, evidence, 'reconciler'), { waits });
+  return result?.moves ?? [];
 }
 
-async function generateRecord({ ring, state }: Move, custody: Custody, at: Date): Promise<KeyRecord> {
+export async function readEvidence(store: KeyStore): Promise<Evidence> {
+  const [instances, verifiers] = await Promise.all([store.listInstances(), store.listVerifiers()]);
+  return { instances, verifiers };
+}
+
+/** Plans and applies, in a transaction that is under way, until there is nothing more to do. */
+export async function settle(transaction: KeyTransaction, { custody, policy }: Omit<ReconcilerDependencies, 'store'>, evidence: Evidence, actor: string) {
+  const made: Move[] = [];
+  for (let round = 0; ; round += 1) {
+    if (round === MOST_ROUNDS) throw new TypeError('the plan for the signing keys does not come to rest');
+    const set = await transaction.load();
+    const moves = plan(set.records, evidence, transaction.now, policy);
+    for (const move of moves) await apply(move, transaction, custody, set, actor);
+    made.push(...moves);
+    if (moves.length === 0) return { isChanged: made.length > 0, moves: made };
+  }
+}
+
+async function apply(move: Move, transaction: KeyTransaction, custody: Custody, { version }: KeySet, actor: string): Promise<void> {
+  const next = version + 1n;
+  const tell = (kind: string, kid: string) => transaction.record({ kind, ring: move.ring, kid, actor, reason: move.reason, version: next });
+  switch (move.kind) {
+    case 'generate': {
+      const record = await generateRecord(move, custody, transaction.now, next);
+      await transaction.insert(record);
+      await tell(move.state === 'active' ? 'generated as active' : 'generated as standby', record.kid);
+      return;
+    }
+    case 'activate':
+      // First the one that signed: the database refuses two active keys of a ring.
+      if (move.retires !== undefined) {
+        await win(transaction.move(move.retires, 'active', 'retiring'));
+        await tell('retiring', move.retires);
+      }
+      await win(transaction.move(move.kid, 'pending', 'active'));
+      await tell(move.isForced ? 'activated before all verifiers had it' : 'activated', move.kid);
+      return;
+    case 'retire':
+      await win(transaction.move(move.kid, 'active', 'retiring'));
+      await tell('retiring', move.kid);
+      return;
+    case 'end':
+      await win(transaction.move(move.kid, 'retiring', 'retired'));
+      await tell('retired', move.kid);
+      return;
+    case 'drop':
+      await win(transaction.move(move.kid, 'pending', 'revoked'));
+      await tell('dropped', move.kid);
+  }
+}
+
+/** Under the lock nobody else moves keys: a lost compare-and-set means that the lock is not one. The transaction is undone. */
+async function win(attempt: Promise<boolean>): Promise<void> {
+  if (!(await attempt)) throw new TypeError('a signing key changed under the lock');
+}
+
+async function generateRecord({ ring, state }: Extract<Move, { kind: 'generate' }>, custody: Custody, at: Date, publishedVersion: bigint): Promise<KeyRecord> {
   const privateKey = await generateSigningKeyPair(ring);
   const publicJwk = toPublicJwk(privateKey, ring);
   const { kid } = publicJwk;
   return {
-    kid, ring, state, publicJwk,
+    kid, ring, state, publicJwk, publishedVersion,
     sealed: custody.seal(privateKey, { kid, ring }),
     createdAt: at,
+    requestedAt: undefined,
     activatedAt: state === 'active' ? at : undefined,
     retiringAt: undefined,
     endedAt: undefined,

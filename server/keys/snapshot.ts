@@ -27,13 +27,15 @@ export interface KeySnapshot {
   readonly jwks: Document;
 }
 
-/** Five minutes in caches, a day when we cannot be reached: the numbers that the rotation thresholds are derived from. */
-const JWKS_CACHE_CONTROL = 'public, max-age=300, stale-while-revalidate=60, stale-if-error=86400';
+/** A day when we cannot be reached; otherwise as long as the rotation's thresholds count on. */
+function describeCaching(maxAgeSeconds: number): string {
+  return `public, max-age=${maxAgeSeconds}, stale-while-revalidate=60, stale-if-error=86400`;
+}
 
 /** Active first: whoever takes the first key that fits must not take a standby. */
 const ORDER: Readonly<Record<KeyState, number>> = { active: 0, pending: 1, retiring: 2, retired: 3, revoked: 3 };
 
-export function createSnapshot({ version, records }: KeySet, custody: Custody): KeySnapshot {
+export function createSnapshot({ version, records }: KeySet, custody: Custody, jwksMaxAgeSeconds: number): KeySnapshot {
   const published = records
     .filter(({ state }) => STATES[state].isPublished)
     .sort((a, b) => ORDER[a.state] - ORDER[b.state] || a.createdAt.getTime() - b.createdAt.getTime());
@@ -41,7 +43,7 @@ export function createSnapshot({ version, records }: KeySet, custody: Custody): 
     version,
     signers: new Map(published.filter(({ state }) => STATES[state].signs).map((record) => [record.ring, toSigner(record, custody)])),
     verifiers: new Map(published.filter(({ state }) => STATES[state].verifies).map((record) => [record.kid, toVerifier(record)])),
-    jwks: renderDocument({ keys: published.map(({ publicJwk }) => pickPublicMembers(publicJwk)) }, JWKS_CACHE_CONTROL),
+    jwks: renderDocument({ keys: published.map(({ publicJwk }) => pickPublicMembers(publicJwk)) }, describeCaching(jwksMaxAgeSeconds)),
   });
 }
 

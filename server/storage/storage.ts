@@ -11,6 +11,7 @@ import { createSqlArtifacts, purgeExpiredArtifacts } from './artifacts_sql.ts';
 import { createClientStore, type ClientStore } from './clients_sql.ts';
 import { openEmbedded, openPostgres } from './database.ts';
 import { guardStore } from './failure.ts';
+import { createMemoryHints, createRedisHints, type Hints } from './hints.ts';
 import { createKeyStore, type KeyStore } from './keys_sql.ts';
 import { createMemoryVolatile } from './volatile_memory.ts';
 import { createRedisVolatile } from './volatile_redis.ts';
@@ -19,7 +20,8 @@ export type { AccountRecord, AccountStore, InvitationRecord, PasskeyRecord } fro
 export type { Artifact, ArtifactStore, TransientStore } from './artifacts.ts';
 export type { ClientStore } from './clients_sql.ts';
 export type { JsonObject, JsonValue } from './json.ts';
-export type { KeyRecord, KeySet, KeyState, KeyStore, KeyTransaction } from './keys_sql.ts';
+export type { KeyEvent, KeyRecord, KeySet, KeyState, KeyStore, KeyTransaction, VerifierCount } from './keys_sql.ts';
+export type { Hints } from './hints.ts';
 
 export interface Storage {
   readonly keys: KeyStore;
@@ -30,6 +32,7 @@ export interface Storage {
   /** What may vanish: Redis. */
   readonly volatile: ArtifactStore;
   readonly transient: TransientStore;
+  readonly hints: Hints;
   /** Throws Unavailable when Postgres or Redis does not answer. */
   check(): Promise<void>;
   /** Drops what has expired, a bounded piece at a time. */
@@ -53,6 +56,7 @@ export async function openStorage({ databaseUrl, redisUrl, dataDir, clock, onRed
   const database = databaseUrl === undefined ? await openEmbedded(dataDir) : await openPostgres(databaseUrl.reveal());
   const redis = redisUrl === undefined ? undefined : createRedisVolatile(redisUrl.reveal(), clock, onRedisError);
   const { artifacts, transient } = redis ?? createMemoryVolatile(clock);
+  const hints = redisUrl === undefined ? createMemoryHints() : createRedisHints(redisUrl.reveal(), onRedisError);
   const { prisma } = database;
   return {
     keys: createKeyStore(prisma),
@@ -61,13 +65,14 @@ export async function openStorage({ databaseUrl, redisUrl, dataDir, clock, onRed
     durable: createSqlArtifacts(prisma, clock),
     volatile: artifacts,
     transient,
+    hints,
     check: async () => {
       await guardStore('ask the database', () => prisma.$queryRaw`SELECT 1`);
       await redis?.ping();
     },
     purge: () => purgeExpiredArtifacts(prisma, clock.now(), PURGE_LIMIT),
     close: async () => {
-      await Promise.all([database.close(), redis?.close()]);
+      await Promise.all([database.close(), redis?.close(), hints.close()]);
     },
   };
 }

@@ -3,7 +3,8 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createApp, type App } from '../../server/app.ts';
-import { loadConfig } from '../../server/config/config.ts';
+import { ensureEmbeddedSecrets, loadConfig } from '../../server/config/config.ts';
+import { createDiskSnapshot } from '../../server/keys/keys.ts';
 import type { Clock } from '../../server/lib/clock.ts';
 import { createBrowser, enrol, type Browser } from './browser.ts';
 import { findFreePort } from './free_port.ts';
@@ -52,7 +53,10 @@ export async function startTestIssuer(env: Record<string, string> = {}): Promise
   const record = (...line: unknown[]) => {
     logged.push(...line);
   };
-  const app = await createApp({ config, clock, log: { debug: record, info: record, warn: record, error: record } });
+  const secrets = ensureEmbeddedSecrets(config);
+  const disk = createDiskSnapshot(config.dataDir, config.issuer, secrets.keks);
+  const app = await createApp({ config, secrets, disk, clock, log: { debug: record, info: record, warn: record, error: record } });
+  app.start();
   const server = createServer(app.handle);
   await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
   const url = config.issuer;

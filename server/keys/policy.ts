@@ -1,0 +1,58 @@
+import type { SigningAlgorithm } from '../oauth2/vocabulary.ts';
+
+/** Every threshold of the key life cycle, in seconds. They hang together: `findPolicyFaults` says when they do not. */
+export interface KeyPolicy {
+  /** The rings that there shall be. A ring that is taken away is drained. */
+  readonly rings: readonly SigningAlgorithm[];
+  /** How long a key signs before its standby takes over. Default 30 days. */
+  readonly rotationSeconds: number;
+  /** How long a key is published before it may sign. Default 24 h. */
+  readonly leadSeconds: number;
+  /** How long a key stays published after it stopped signing. Default 24 h. */
+  readonly retentionSeconds: number;
+  /** For how long beyond the lead a known verifier that lacks the key is waited for. Default 24 h. */
+  readonly verifierWaitSeconds: number;
+  /** A verifier that fetched within this time is a known one. Default 24 h. */
+  readonly verifierWindowSeconds: number;
+  /** An instance that could not read the key set for this long stops signing. Default 300. */
+  readonly staleSeconds: number;
+  /** `max-age` of the JWKS. Default 300. */
+  readonly jwksMaxAgeSeconds: number;
+  /** The longest life that any token may have. Default 3,600. */
+  readonly longestTokenSeconds: number;
+}
+
+/** AWS tolerates five minutes, and nobody more: a token is believed at most this long after its `exp`. */
+export const SKEW_SECONDS = 300;
+
+/** Oracle's gateway takes ten keys, and nobody fewer. */
+export const MOST_KEYS = 10;
+
+/** Anthropic asks for 15 minutes between publishing and signing. */
+const LEAD_FLOOR_SECONDS = 1_200;
+
+export interface PolicyFault {
+  readonly variable: string;
+  readonly message: string;
+}
+
+/**
+ * What makes a policy unsafe: pairs of thresholds that contradict each other, each named with both values. The floors that
+ * providers ask for hold in production only, so that a test can run a whole life in seconds.
+ */
+export function findPolicyFaults(policy: KeyPolicy, { isProduction }: { isProduction: boolean }): PolicyFault[] {
+  const { leadSeconds, retentionSeconds, rotationSeconds, staleSeconds, jwksMaxAgeSeconds, longestTokenSeconds } = policy;
+  const skew = isProduction ? SKEW_SECONDS : Math.min(SKEW_SECONDS, longestTokenSeconds);
+  const needed = longestTokenSeconds + staleSeconds + skew + jwksMaxAgeSeconds;
+  const published = policy.rings.length * (2 + Math.ceil(retentionSeconds / rotationSeconds));
+  const rules: readonly (readonly [boolean, string, string])[] = [
+    [isProduction && leadSeconds < LEAD_FLOOR_SECONDS, 'VOUCH_KEY_LEAD_SECONDS', `is ${leadSeconds}, and providers need ${LEAD_FLOOR_SECONDS} between publishing a key and signing with it`],
+    [leadSeconds < 2 * jwksMaxAgeSeconds, 'VOUCH_KEY_LEAD_SECONDS', `is ${leadSeconds}, less than twice VOUCH_KEY_JWKS_MAX_AGE_SECONDS, which is ${jwksMaxAgeSeconds}: a cache could still lack a key that signs`],
+    [leadSeconds < staleSeconds + (isProduction ? SKEW_SECONDS : 0), 'VOUCH_KEY_LEAD_SECONDS', `is ${leadSeconds}, less than VOUCH_KEY_STALE_SECONDS (${staleSeconds}) and the ${isProduction ? SKEW_SECONDS : 0} that clocks may differ: an instance could lack a key that another signs with`],
+    [retentionSeconds < needed, 'VOUCH_KEY_RETENTION_SECONDS', `is ${retentionSeconds}, less than ${needed}: the longest token (${longestTokenSeconds}), VOUCH_KEY_STALE_SECONDS (${staleSeconds}), clocks (${skew}) and VOUCH_KEY_JWKS_MAX_AGE_SECONDS (${jwksMaxAgeSeconds}): a token could outlive its key`],
+    [rotationSeconds <= leadSeconds, 'VOUCH_KEY_ROTATION_SECONDS', `is ${rotationSeconds}, and VOUCH_KEY_LEAD_SECONDS is ${leadSeconds}: a standby would be due before it may sign`],
+    [published > MOST_KEYS, 'VOUCH_KEY_ROTATION_SECONDS', `is ${rotationSeconds}, and VOUCH_KEY_RETENTION_SECONDS is ${retentionSeconds}: the JWKS would hold ${published} keys, and ${MOST_KEYS} is the most that providers take`],
+    [policy.rings.length === 0, 'VOUCH_KEY_ALGORITHMS', 'is empty; name at least RS256'],
+  ];
+  return rules.flatMap(([isBroken, variable, message]) => (isBroken ? [{ variable, message }] : []));
+}

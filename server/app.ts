@@ -86,7 +86,7 @@ function joinRooms(parts: Parts): App {
   const assets = loadAssets();
   const pages = createPages({ assets, productName: 'Vouch' });
   const protocol = createIssuer({
-    issuer, sessionSeconds, longestTokenSeconds, cookieKeys, keys, accounts, clients, audiences, clock,
+    issuer, sessionSeconds, longestTokenSeconds, rings: config.keys.rings, cookieKeys, keys, accounts, clients, audiences, clock,
     durable: storage.durable, volatile: storage.volatile,
     events: createProviderEvents(log, metrics),
     renderErrorPage: (error) => renderProtocolError(pages, error),

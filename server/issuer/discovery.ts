@@ -1,5 +1,5 @@
 import { renderDocument, type Document } from '../http/document.ts';
-import { GRANT_TYPE, SCOPES, SIGNING_ALGORITHMS } from '../oauth2/vocabulary.ts';
+import { GRANT_TYPE, SCOPES, SIGNING_ALGORITHMS, type SigningAlgorithm } from '../oauth2/vocabulary.ts';
 import { ROUTES } from './routes.ts';
 
 /** The claims that our ID tokens may carry, of both kinds. A test compares the list with what tokens hold. */
@@ -14,7 +14,7 @@ export const CLIENT_AUTHENTICATION = ['none', 'client_secret_basic', 'private_ke
  * The metadata of OpenID Connect Discovery 3 and RFC 8414 2: only what works. From a constant and not from a request, so
  * that no Host header can change a word of it.
  */
-export function renderDiscovery(issuer: string): Document {
+export function renderDiscovery(issuer: string, rings: readonly SigningAlgorithm[]): Document {
   const metadata = {
     issuer,
     authorization_endpoint: issuer + ROUTES.authorization,
@@ -28,7 +28,7 @@ export function renderDiscovery(issuer: string): Document {
     response_modes_supported: ['query', 'form_post'],
     grant_types_supported: Object.values(GRANT_TYPE),
     subject_types_supported: ['public'],
-    id_token_signing_alg_values_supported: SIGNING_ALGORITHMS,
+    id_token_signing_alg_values_supported: SIGNING_ALGORITHMS.filter((alg) => rings.includes(alg)),
     token_endpoint_auth_methods_supported: CLIENT_AUTHENTICATION,
     token_endpoint_auth_signing_alg_values_supported: SIGNING_ALGORITHMS,
     revocation_endpoint_auth_methods_supported: CLIENT_AUTHENTICATION,

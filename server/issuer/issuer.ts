@@ -8,6 +8,7 @@ import { type Document } from '../http/document.ts';
 import { sendJson } from '../http/reply.ts';
 import { applyBrowserHeaders } from '../http/security_headers.ts';
 import type { Keys } from '../keys/keys.ts';
+import type { SigningAlgorithm } from '../oauth2/vocabulary.ts';
 import { renderDiscovery } from './discovery.ts';
 import { createInteractions, type Interactions } from './interactions.ts';
 import { createProvider, findSessionEnd, type ProviderOptions } from './provider.ts';
@@ -28,6 +29,7 @@ export interface Issuer {
 
 export interface IssuerOptions extends ProviderOptions {
   readonly keys: Keys;
+  readonly rings: readonly SigningAlgorithm[];
 }
 
 export function createIssuer(options: IssuerOptions): Issuer {
@@ -49,7 +51,7 @@ export function createIssuer(options: IssuerOptions): Issuer {
   };
 
   return {
-    discovery: renderDiscovery(issuer),
+    discovery: renderDiscovery(issuer, options.rings),
     interactions: createInteractions(() => provider, issuer),
     handle: (request, response, path) => {
       const methods = path === ROUTES.userinfo ? ['GET', 'POST'] : findMethods(path);

@@ -1,7 +1,7 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import type { PublicJwk } from '../crypto/jwk.ts';
 import { renderDocument, type Document } from '../http/document.ts';
-import type { SigningAlgorithm } from '../oauth2/vocabulary.ts';
+import { SIGNING_ALGORITHMS, type SigningAlgorithm } from '../oauth2/vocabulary.ts';
 import type { KeyRecord, KeySet, KeyState } from '../storage/storage.ts';
 import type { Custody } from './sealed_key.ts';
 import { STATES } from './state.ts';
@@ -38,7 +38,7 @@ const ORDER: Readonly<Record<KeyState, number>> = { active: 0, pending: 1, retir
 export function createSnapshot({ version, records }: KeySet, custody: Custody, jwksMaxAgeSeconds: number): KeySnapshot {
   const published = records
     .filter(({ state }) => STATES[state].isPublished)
-    .sort((a, b) => ORDER[a.state] - ORDER[b.state] || a.createdAt.getTime() - b.createdAt.getTime());
+    .sort((a, b) => ORDER[a.state] - ORDER[b.state] || SIGNING_ALGORITHMS.indexOf(a.ring) - SIGNING_ALGORITHMS.indexOf(b.ring) || a.createdAt.getTime() - b.createdAt.getTime());
   return Object.freeze({
     version,
     signers: new Map(published.filter(({ state }) => STATES[state].signs).map((record) => [record.ring, toSigner(record, custody)])),

@@ -5,6 +5,7 @@
  */
 import type { RequestListener } from 'node:http';
 import Koa from 'koa';
+import { ADMIN_PATH, createAdmin } from './admin/admin.ts';
 import { createAccounts, type Accounts } from './accounts/accounts.ts';
 import { createAudiences } from './audiences/audiences.ts';
 import { createClients, type Clients } from './clients/clients.ts';
@@ -92,6 +93,7 @@ function joinRooms(parts: Parts): App {
     renderErrorPage: (error) => renderProtocolError(pages, error),
   });
   const browser = createBrowserGroup({ ...parts, accounts, protocol, pages, assets });
+  const admin = createAdminGroup(parts, protocol);
   const health = createHealth(async () => {
     await storage.check();
     return keys.maySign(keys.current()) ? undefined : 'out of touch with the signing keys';
@@ -99,8 +101,8 @@ function joinRooms(parts: Parts): App {
   const documents = createDocumentGroup(protocol, keys, config.trustedProxies);
   const housekeeping = createHousekeeping(parts, protocol);
   return {
-    // The groups of the design's table, in order; the admin group has no room yet.
-    handle: createFront({ issuer, open: [documents, health.answer], guarded: [protocol.handle, browser], renderLost: () => renderLost(pages, issuer) }),
+    // The four groups: documents and operations before the limits, then protocol, browser and admin.
+    handle: createFront({ issuer, open: [documents, health.answer], guarded: [protocol.handle, browser, admin], renderLost: () => renderLost(pages, issuer) }),
     handleOps: createOps(metrics, health),
     accounts, clients, keys,
     start: () => {
@@ -186,6 +188,29 @@ function createHousekeeping({ storage, keys, disk, clock, log }: Parts, protocol
     stop: () => {
       clearInterval(timer);
     },
+  };
+}
+
+function createAdminGroup({ keys, clock, log }: Parts, protocol: Issuer): Group {
+  const koa = new Koa();
+  koa.silent = true; // admin/ answers its own trouble
+  const router = createAdmin({
+    verifyAdmin: protocol.verifyAdmin, keys: keys.administration, clock,
+    events: {
+      onDone: (what) => {
+        log.info(what, 'an admin changed something');
+      },
+      onRefused: ({ path, code, error }) => {
+        log[code === 'server_error' ? 'error' : 'info']({ path, refusal: code, error: error === undefined ? undefined : describeError(error) }, 'an admin request was refused');
+      },
+    },
+  });
+  koa.use(router.routes()).use(router.allowedMethods());
+  const answer = koa.callback();
+  return (request, response, path) => {
+    if (!path.startsWith(`${ADMIN_PATH}/`)) return false;
+    void answer(request, response);
+    return true;
   };
 }
 

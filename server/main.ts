@@ -104,8 +104,7 @@ const RETRY_MS = 2_000;
 /** Tries until the stores are there, if something is published meanwhile; undefined when it was told to stop before. */
 async function openApp(options: AppOptions, retries: boolean, stopping: Promise<void>): Promise<App | undefined> {
   const { createApp } = await import('./app.ts');
-  let isStopping = false;
-  void stopping.then(() => { isStopping = true; });
+  const stopped = stopping.then(() => 'stopped' as const);
   for (;;) {
     try {
       return await createApp(options);
@@ -113,8 +112,7 @@ async function openApp(options: AppOptions, retries: boolean, stopping: Promise<
       if (!retries || !(error instanceof Unavailable)) throw error;
       options.log.warn({ error: describeError(error) }, 'storage is away; the last known keys are published meanwhile');
     }
-    await Promise.race([sleep(RETRY_MS), stopping]);
-    if (isStopping) return undefined;
+    if ((await Promise.race([sleep(RETRY_MS), stopped])) === 'stopped') return undefined;
   }
 }
 

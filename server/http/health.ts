@@ -3,7 +3,7 @@ import { sendJson } from './reply.ts';
 
 export interface Health {
   /** From now on /readyz says no, so that a balancer looks elsewhere while requests under way end. */
-  beginDrain(): void;
+  readonly beginDrain: () => void;
   /** /healthz: the process lives. /readyz: it can do its work. */
   readonly answer: Group;
 }

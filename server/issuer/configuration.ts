@@ -55,7 +55,8 @@ export function createConfiguration(options: ConfigurationOptions, snapshot: Key
     conformIdTokenClaims: false,
     clockTolerance: 5,
     rotateRefreshToken: true,
-    issueRefreshToken: (_ctx, client: Client) => client.grantTypeAllowed('refresh_token'),
+    // Never for the admin API: whoever administers touches their passkey again when ten minutes are over.
+    issueRefreshToken: (_ctx, client: Client, code) => client.grantTypeAllowed('refresh_token') && [code.resource].flat().includes(issuer),
     // A command line goes on when the browser's session is gone; the grant ends both.
     expiresWithSession: () => false,
     findAccount: (_ctx, id) => findAccount(options, id),
@@ -88,9 +89,9 @@ export function createConfiguration(options: ConfigurationOptions, snapshot: Key
       resourceIndicators: {
         enabled: true,
         // No `resource` asked for: an access token for ourselves, so that every access token is an RFC 9068 JWT.
-        defaultResource: () => issuer,
+        defaultResource: (_ctx, _client, oneOf) => oneOf ?? issuer,
         useGrantedResource: () => true,
-        getResourceServerInfo: (_ctx, resource) => checkResource(issuer, resource),
+        getResourceServerInfo: (_ctx, resource, client) => checkResource(issuer, resource, client.clientId),
       },
     },
     renderError: (ctx, out) => {

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { errors, type Provider } from 'oidc-provider';
 import { NotFound } from '../lib/errors.ts';
 import { SCOPES } from '../oauth2/vocabulary.ts';
+import { adminAudience, scopesOf } from './resource.ts';
 
 /** What a client asked of a person's browser, as far as the pages need it. */
 export interface Interaction {
@@ -10,6 +11,8 @@ export interface Interaction {
   readonly prompt: string;
   readonly client: { readonly id: string; readonly name: string; readonly isNative: boolean };
   readonly scopes: readonly string[];
+  /** Whether the token is to be for the admin API: the person is told. */
+  readonly asksToAdminister: boolean;
   /** Where the answer goes: shown to the person who is asked to agree. */
   readonly redirectUri: string;
   /** Who is signed in to this browser already. */
@@ -44,11 +47,10 @@ export function createInteractions(current: () => Provider, issuer: string): Int
     return { provider, found, client };
   };
 
-  const createGrant = async (provider: Provider, accountId: string, clientId: string, requestedScope: unknown) => {
-    const scope = pickScopes(requestedScope).join(' ');
+  const createGrant = async (provider: Provider, accountId: string, clientId: string, { scope, resource }: Record<string, unknown>) => {
     const grant = new provider.Grant({ accountId, clientId });
-    grant.addOIDCScope(scope);
-    grant.addResourceScope(issuer, scope);
+    grant.addOIDCScope(pickScopes(scope, SCOPES).join(' '));
+    for (const target of readTargets(resource, issuer)) grant.addResourceScope(target, pickScopes(scope, scopesOf(issuer, target) ?? []).join(' '));
     return grant.save();
   };
 
@@ -59,7 +61,8 @@ export function createInteractions(current: () => Provider, issuer: string): Int
         uid: found.uid,
         prompt: found.prompt.name,
         client: { id: client.clientId, name: client.clientName ?? client.clientId, isNative: client.applicationType === 'native' },
-        scopes: pickScopes(found.params.scope),
+        scopes: pickScopes(found.params.scope, SCOPES),
+        asksToAdminister: readTargets(found.params.resource, issuer).includes(adminAudience(issuer)),
         redirectUri: String(found.params.redirect_uri),
         accountId: found.session?.accountId,
       };
@@ -68,14 +71,14 @@ export function createInteractions(current: () => Provider, issuer: string): Int
       const { provider, found, client } = await load(request, response);
       const login = { accountId, amr: [...amr], ts: authTime };
       // The page that asked for the passkey named the native client: the touch was the consent.
-      const consent = client.applicationType === 'native' ? { consent: { grantId: await createGrant(provider, accountId, client.clientId, found.params.scope) } } : {};
+      const consent = client.applicationType === 'native' ? { consent: { grantId: await createGrant(provider, accountId, client.clientId, found.params) } } : {};
       return provider.interactionResult(request, response, { login, ...consent });
     },
     finishConsent: async (request, response) => {
       const { provider, found, client } = await load(request, response);
       const accountId = found.session?.accountId;
       if (accountId === undefined || found.prompt.name !== 'consent') throw new NotFound('nobody is asked to agree');
-      return provider.interactionResult(request, response, { consent: { grantId: await createGrant(provider, accountId, client.clientId, found.params.scope) } });
+      return provider.interactionResult(request, response, { consent: { grantId: await createGrant(provider, accountId, client.clientId, found.params) } });
     },
     abort: async (request, response) => {
       const { provider } = await load(request, response);
@@ -85,7 +88,13 @@ export function createInteractions(current: () => Provider, issuer: string): Int
   };
 }
 
-function pickScopes(requested: unknown): string[] {
+function pickScopes(requested: unknown, from: readonly string[]): string[] {
   const asked = typeof requested === 'string' ? requested.split(' ') : [];
-  return SCOPES.filter((scope) => asked.includes(scope));
+  return from.filter((scope) => asked.includes(scope));
+}
+
+/** The resources that a request names, or the one that it gets without naming any. */
+function readTargets(requested: unknown, issuer: string): string[] {
+  const named = [requested].flat().filter((target) => typeof target === 'string');
+  return named.length === 0 ? [issuer] : named;
 }

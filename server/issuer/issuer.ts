@@ -9,13 +9,16 @@ import { sendJson } from '../http/reply.ts';
 import { applyBrowserHeaders } from '../http/security_headers.ts';
 import type { Keys } from '../keys/keys.ts';
 import type { SigningAlgorithm } from '../oauth2/vocabulary.ts';
+import { verifyBearer, type Bearer } from './bearer.ts';
 import { renderDiscovery } from './discovery.ts';
 import { createInteractions, type Interactions } from './interactions.ts';
 import { createProvider, findSessionEnd, type ProviderOptions } from './provider.ts';
+import { adminAudience } from './resource.ts';
 import { findMethods, ROUTES } from './routes.ts';
 import { answerUserinfo } from './userinfo.ts';
 
 export { ROUTES } from './routes.ts';
+export type { Bearer } from './bearer.ts';
 export type { Interaction, Interactions } from './interactions.ts';
 export type { ProviderEvents } from './provider.ts';
 export type { Issued } from './token_exchange.ts';
@@ -23,8 +26,10 @@ export type { Issued } from './token_exchange.ts';
 export interface Issuer {
   readonly discovery: Document;
   readonly interactions: Interactions;
+  /** Who shows an access token for the admin API. Undefined without one; a reason when it will not do. Whether they are an admin is not said. */
+  readonly verifyAdmin: (authorization: string | undefined) => Promise<Bearer | string | undefined>;
   /** Answers a request of the protocol, whatever it is; false when the path is none of the protocol's. */
-  handle(request: IncomingMessage, response: ServerResponse, path: string): boolean;
+  readonly handle: (request: IncomingMessage, response: ServerResponse, path: string) => boolean;
 }
 
 export interface IssuerOptions extends ProviderOptions {
@@ -41,10 +46,9 @@ export function createIssuer(options: IssuerOptions): Issuer {
     answer = provider.callback();
   });
 
+  const bearerDependencies = () => ({ issuer, keys: keys.current(), accounts: options.accounts, clock: options.clock, findSessionEnd: (grantId: string) => findSessionEnd(provider, grantId) });
   const userinfo = (request: IncomingMessage, response: ServerResponse) => {
-    const { accounts, clock } = options;
-    const dependencies = { issuer, accounts, clock, keys: keys.current(), findSessionEnd: (grantId: string) => findSessionEnd(provider, grantId) };
-    answerUserinfo(request, response, dependencies).catch((error: unknown) => {
+    answerUserinfo(request, response, bearerDependencies()).catch((error: unknown) => {
       events.onFailure({ route: 'userinfo', error: error as Error });
       sendJson(response, 500, { error: 'server_error', error_description: 'The issuer made a mistake. It was recorded.' });
     });
@@ -53,6 +57,7 @@ export function createIssuer(options: IssuerOptions): Issuer {
   return {
     discovery: renderDiscovery(issuer, options.rings),
     interactions: createInteractions(() => provider, issuer),
+    verifyAdmin: (authorization) => verifyBearer(authorization, adminAudience(issuer), bearerDependencies()),
     handle: (request, response, path) => {
       const methods = path === ROUTES.userinfo ? ['GET', 'POST'] : findMethods(path);
       if (methods === undefined) return false;

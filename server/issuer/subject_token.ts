@@ -19,10 +19,10 @@ export interface Subject {
 const SKEW_SECONDS = 5;
 
 /**
- * Checks an RFC 9068 access token of this issuer, for this issuer: signature by a key of ours with the algorithm of that
+ * Checks an RFC 9068 access token of this issuer, for `audience`: signature by a key of ours with the algorithm of that
  * key (never the header's word for it), type, issuer, audience, time. Gives the reason, in a sentence, when it will not do.
  */
-export function verifyAccessToken(token: string, issuer: string, keys: KeySnapshot, now: number): Subject | string {
+export function verifyAccessToken(token: string, { issuer, audience }: { issuer: string; audience: string }, keys: KeySnapshot, now: number): Subject | string {
   const jws = parseJws(token);
   if (jws === undefined) return 'it is not a JWT that this issuer could have signed';
   const verifier = keys.verifiers.get(jws.header.kid);
@@ -30,7 +30,7 @@ export function verifyAccessToken(token: string, issuer: string, keys: KeySnapsh
   if (jws.header.typ.toLowerCase() !== ACCESS_TOKEN_TYP) return 'it is not an access token';
   const { iss, aud, exp, iat, sub, client_id: clientId, grant_id: grantId, jti, scope, auth_time: authTime, amr } = jws.claims;
   if (iss !== issuer) return 'it is of another issuer';
-  if (aud !== issuer) return 'it is for another audience';
+  if (aud !== audience) return 'it is for another audience';
   if (typeof exp !== 'number' || exp <= now) return 'it has expired';
   if (typeof iat !== 'number' || iat > now + SKEW_SECONDS) return 'it is from the future';
   if (typeof sub !== 'string' || typeof clientId !== 'string' || typeof grantId !== 'string' || typeof jti !== 'string') {

@@ -86,7 +86,7 @@ function readTarget({ audience, resource }: ExchangeParameters): string | undefi
 
 // 2. Verify the subject token: ours, unexpired, and given to the client that shows it (RFC 8693 2.2.2).
 function verifySubject(token: string, { issuer, keys, clientId, arrivedAt }: ExchangeDependencies): Subject {
-  const subject = verifyAccessToken(token, issuer, keys, toUnixSeconds(arrivedAt));
+  const subject = verifyAccessToken(token, { issuer, audience: issuer }, keys, toUnixSeconds(arrivedAt));
   if (typeof subject === 'string') throw new errors.InvalidRequest(`subject_token is unusable: ${subject}`);
   if (subject.clientId !== clientId) throw new errors.InvalidRequest('subject_token is unusable: it was given to another client');
   return subject;

@@ -118,7 +118,7 @@ export async function createKeys(options: KeysOptions): Promise<Keys> {
   };
 
   // What an admin does here is in force here when the answer goes out, and elsewhere a moment later.
-  function hintAfterChanges(inner: KeyAdministration, { send }: Hints, update: () => Promise<boolean>): KeyAdministration {
+  function hintAfterChanges(inner: KeyAdministration, { send }: Pick<Hints, 'send'>, update: () => Promise<boolean>): KeyAdministration {
     const then = async <T>(work: Promise<T>): Promise<T> => {
       const result = await work;
       await update();

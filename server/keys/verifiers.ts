@@ -3,7 +3,7 @@ import type { VerifierCount } from '../storage/storage.ts';
 /** Counts who fetches the JWKS, in memory, so that answering it costs no wait. */
 export interface FetchCounter {
   /** `network` is the prefix of the address; `version` what the answer held, or what the verifier was told is unchanged. */
-  count(fetch: { userAgent: string | undefined; address: string | undefined; version: bigint; isNotModified: boolean }): void;
+  readonly count: (fetch: { userAgent: string | undefined; address: string | undefined; version: bigint; isNotModified: boolean }) => void;
   /** What was counted since the last call. */
   take(): VerifierCount[];
   /** Puts back what could not be written. */

@@ -170,7 +170,7 @@ async function renderStep(interaction: Interaction, { accounts, pages, issuer }:
   const account = accountId === undefined ? undefined : await accounts.find(accountId);
   switch (decideNextStep({ prompt, isSignedIn: account !== undefined })) {
     case 'prove_passkey':
-      return pages.renderSignInPage({ uid, clientName: client.name, isCli: client.isNative, issuer });
+      return pages.renderSignInPage({ uid, clientName: client.name, isCli: client.isNative, asksToAdminister: interaction.asksToAdminister, issuer });
     case 'ask_consent':
       return pages.renderConsentPage({ uid, clientName: client.name, email: account?.email ?? '', scopes, redirectHost: new URL(redirectUri).host });
     case 'refuse':

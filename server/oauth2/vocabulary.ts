@@ -36,3 +36,7 @@ export function isSigningAlgorithm(value: unknown): value is SigningAlgorithm {
 
 /** The scopes that a client may ask for. */
 export const SCOPES = ['openid', 'email'] as const;
+
+/** The scopes of the admin API, of which a token for `<issuer>/admin` may have some. */
+export const ADMIN_SCOPES = ['keys:read', 'keys:write'] as const;
+export type AdminScope = (typeof ADMIN_SCOPES)[number];

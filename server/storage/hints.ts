@@ -4,7 +4,7 @@ import { Redis } from 'ioredis';
 /** Says to all instances that something changed, at once and without promise: whoever misses it finds out by polling. */
 export interface Hints {
   /** Never throws and never waits for long: a hint that is lost is only a later poll. */
-  send(topic: string): void;
+  readonly send: (topic: string) => void;
   onHint(topic: string, listener: () => void): void;
   close(): Promise<void>;
 }

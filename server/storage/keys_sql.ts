@@ -199,7 +199,7 @@ function createInstanceMethods(prisma: PrismaClient): Pick<KeyStore, 'beat' | 'l
             ON CONFLICT (id) DO UPDATE SET seen_at = EXCLUDED.seen_at, served_version = EXCLUDED.served_version, skew_ms = EXCLUDED.skew_ms
           ) SELECT version FROM key_set_version WHERE id = 1`;
         if (row === undefined) throw new TypeError('the key set has no version');
-        return BigInt(row.version);
+        return row.version;
       }),
     leave: (id) =>
       guardStore('take this instance out', async () => {

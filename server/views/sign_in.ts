@@ -11,10 +11,12 @@ export interface SignInOptions {
   readonly clientName: string;
   /** Whether the client is a program on the person's own computer; false for a device-code sign-in. */
   readonly isCli: boolean;
+  /** Whether what the client gets may administer the issuer. */
+  readonly asksToAdminister?: boolean;
   readonly issuer: string;
 }
 
-export function signInPage({ uid, clientName, isCli, issuer }: SignInOptions): Page {
+export function signInPage({ uid, clientName, isCli, issuer, asksToAdminister = false }: SignInOptions): Page {
   const { signIn } = texts;
   const host = hostOf(issuer);
   const path = `/login/${encodeURIComponent(uid)}`;
@@ -25,7 +27,7 @@ export function signInPage({ uid, clientName, isCli, issuer }: SignInOptions): P
     scripts: CEREMONY_SCRIPTS,
     main: html`<h1>${signIn.title}</h1>
 <div class="asker">${isCli ? terminalIcon : appIcon}<div>
-<p>${isCli ? signIn.asksCli(client) : signIn.asks(client)}</p>
+<p>${asksToAdminister ? signIn.asksToAdminister(client) : isCli ? signIn.asksCli(client) : signIn.asks(client)}</p>
 <p class="aside">${isCli ? signIn.careCli : signIn.care}</p>
 </div></div>
 ${ceremonyForm({ kind: 'authentication', path, note: signIn.note, button: signIn.button, script: signIn.script(host) })}

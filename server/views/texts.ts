@@ -80,6 +80,7 @@ export const texts = {
   signIn: {
     title: 'Sign in',
     asksCli: (client: Html): Html => html`The ${client} command line on your computer is asking to sign in.`,
+    asksToAdminister: (client: Html): Html => html`The ${client} command line on your computer is asking to <strong>administer this issuer</strong> for ten minutes, with your rights.`,
     asks: (client: Html): Html => html`${client} is asking to sign you in.`,
     careCli: 'Continue only if you just started this in your terminal.',
     care: 'Continue only if you just came from there.',

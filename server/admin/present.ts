@@ -1,0 +1,49 @@
+import type { KeysOverview, Move, RingOverview, VerifierOverview } from '../keys/keys.ts';
+
+/*
+ * What the admin API says of keys, in JSON: instants in RFC 3339, versions as strings (they are 64 bits wide), and never a
+ * private half: every member is picked by name.
+ */
+
+export function presentOverview({ version, now, rings, instances }: KeysOverview) {
+  return {
+    version: version.toString(),
+    now: now.toISOString(),
+    rings: rings.map(presentRing),
+    instances: instances.map(({ id, host, servedVersion, seenAt, skewMs, isLive }) => ({ id, host, served_version: servedVersion.toString(), seen_at: seenAt.toISOString(), skew_ms: skewMs, is_live: isLive })),
+  };
+}
+
+function presentRing({ ring, keys, dueAt, isRequested, gate }: RingOverview) {
+  return {
+    ring,
+    keys: keys.map(presentKey),
+    next_activation: {
+      due_at: dueAt?.toISOString() ?? null,
+      is_requested: isRequested,
+      lead_ends_at: gate?.leadEndsAt.toISOString() ?? null,
+      is_open: gate?.isOpen ?? false,
+      late_instances: gate?.lateInstances ?? [],
+      late_verifiers: gate?.lateVerifiers ?? [],
+    },
+  };
+}
+
+export function presentKey({ kid, ring, state, createdAt, publishedVersion, activatedAt, retiringAt, endedAt }: RingOverview['keys'][number]) {
+  return {
+    kid, ring, state,
+    published_at: createdAt.toISOString(),
+    published_version: publishedVersion.toString(),
+    activated_at: activatedAt?.toISOString() ?? null,
+    retiring_at: retiringAt?.toISOString() ?? null,
+    ended_at: endedAt?.toISOString() ?? null,
+  };
+}
+
+export function presentVerifier({ family, network, lastFetchAt, lastVersion, fetches, notModified, isKnown, lacks }: VerifierOverview) {
+  return { family, network, last_fetch_at: lastFetchAt.toISOString(), last_version: lastVersion.toString(), fetches, not_modified: notModified, is_known: isKnown, lacks };
+}
+
+export function presentMoves(moves: readonly Move[]) {
+  return moves.map(({ kind, ring, reason, ...rest }) => ({ kind, ring, reason, kid: 'kid' in rest ? rest.kid : null }));
+}

@@ -1,0 +1,33 @@
+import type { Account, Accounts } from '../accounts/accounts.ts';
+import type { KeySnapshot } from '../keys/keys.ts';
+import { toUnixSeconds, type Clock } from '../lib/clock.ts';
+import { verifyAccessToken, type Subject } from './subject_token.ts';
+
+export interface Bearer {
+  readonly subject: Subject;
+  readonly account: Account;
+}
+
+export interface BearerDependencies {
+  readonly issuer: string;
+  readonly keys: KeySnapshot;
+  readonly accounts: Accounts;
+  readonly clock: Clock;
+  readonly findSessionEnd: (grantId: string) => Promise<number | undefined>;
+}
+
+/**
+ * Who shows an access token for `audience` (RFC 6750 2.1), and that their session still lives: a signature says nothing of
+ * a sign-out since. Undefined when no token is shown; a reason, in a sentence, when it will not do.
+ */
+export async function verifyBearer(authorization: string | undefined, audience: string, dependencies: BearerDependencies): Promise<Bearer | string | undefined> {
+  const token = /^Bearer +([A-Za-z0-9._~+/=-]+)$/i.exec(authorization ?? '')?.[1];
+  if (token === undefined) return undefined;
+  const { issuer, keys, accounts, clock, findSessionEnd } = dependencies;
+  const now = toUnixSeconds(clock.now());
+  const subject = verifyAccessToken(token, { issuer, audience }, keys, now);
+  if (typeof subject === 'string') return `the access token is unusable: ${subject}`;
+  const [endsAt, account] = await Promise.all([findSessionEnd(subject.grantId), accounts.find(subject.accountId)]);
+  if (endsAt === undefined || endsAt <= now || account === undefined) return 'the access token is unusable: its session has ended';
+  return { subject, account };
+}

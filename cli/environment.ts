@@ -1,0 +1,32 @@
+// The one place that reads environment variables; everything else is handed what it needs.
+
+export interface Environment {
+  /** VOUCH_HOME: the folder to use instead of ~/.vouch. */
+  readonly vouchHome: string | undefined;
+  /** VOUCH_ISSUER: the issuer to sign in at, unless `--issuer` says otherwise. */
+  readonly issuer: string | undefined;
+  /** ANTHROPIC_BASE_URL: where Anthropic's API is, unless `vouch setup anthropic --base-url` said. */
+  readonly anthropicBaseUrl: string | undefined;
+  /** BROWSER: the command that opens an address. */
+  readonly browser: string | undefined;
+  /** NO_COLOR (any value) and TERM=dumb forbid colour. */
+  readonly allowsColour: boolean;
+  /** VOUCH_DEBUG: stack traces on failures. */
+  readonly isDebugging: boolean;
+}
+
+/** Takes what vouch uses out of the process's environment; an empty variable counts as not set. */
+export function readEnvironment(variables: NodeJS.ProcessEnv): Environment {
+  return Object.freeze({
+    vouchHome: takeSet(variables['VOUCH_HOME']),
+    issuer: takeSet(variables['VOUCH_ISSUER']),
+    anthropicBaseUrl: takeSet(variables['ANTHROPIC_BASE_URL']),
+    browser: takeSet(variables['BROWSER']),
+    allowsColour: takeSet(variables['NO_COLOR']) === undefined && variables['TERM'] !== 'dumb',
+    isDebugging: takeSet(variables['VOUCH_DEBUG']) !== undefined,
+  });
+}
+
+function takeSet(value: string | undefined): string | undefined {
+  return value === undefined || value === '' ? undefined : value;
+}

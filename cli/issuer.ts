@@ -1,0 +1,147 @@
+// The issuer as the CLI uses it: a public client (`vouch-cli`) of a standard OAuth server.
+import * as oauth from 'openid-client';
+import { CliError } from './errors.ts';
+import { checkEndpoint, isBearerToken, isLoopback } from './formats.ts';
+import { describeIssuerFailure } from './issuer_failure.ts';
+import { REQUEST_TIMEOUT_SECONDS } from './network.ts';
+import { quoteSafely } from './redact.ts';
+import type { Clock } from './time.ts';
+
+const CLIENT_ID = 'vouch-cli';
+const SCOPE = 'openid email';
+const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
+const ACCESS_TOKEN_TYPE = 'urn:ietf:params:oauth:token-type:access_token';
+const ID_TOKEN_TYPE = 'urn:ietf:params:oauth:token-type:id_token';
+
+/** Tokens of a session, with instants in milliseconds since 1970. */
+export interface TokenSet {
+  readonly accessToken: string;
+  readonly accessTokenExpiresAt: number;
+  readonly refreshToken: string;
+  /** Undefined if this answer does not say when the session ends. */
+  readonly endsAt: number | undefined;
+}
+
+export interface SignIn {
+  /** Where the person's browser goes. */
+  readonly url: string;
+  /** Checks `state`, `iss` (RFC 9207), PKCE and `nonce`, and redeems the code of the callback. */
+  readonly finish: (callback: URL) => Promise<TokenSet & { readonly email: string }>;
+}
+
+/** Every method throws `CliError`: network, refused, or notSignedIn (`refresh` of an ended session). */
+export interface Issuer {
+  readonly startSignIn: (request: { readonly redirectUri: string; readonly state: string }) => Promise<SignIn>;
+  /** The old refresh token is void from the moment this is sent. */
+  readonly refresh: (refreshToken: string) => Promise<TokenSet>;
+  /** Mints a federation ID token (RFC 8693); without an audience the issuer's default holds. */
+  readonly exchange: (accessToken: string, audience: string | undefined) => Promise<string>;
+  /** Ends the session at the issuer (RFC 7009). */
+  readonly revoke: (refreshToken: string) => Promise<void>;
+}
+
+/** Discovers the issuer. Plain http is spoken only to this machine. */
+export async function connectIssuer({ issuer, clock }: { issuer: string; clock: Clock }): Promise<Issuer> {
+  const fault = checkEndpoint(issuer);
+  if (fault !== undefined) throw new CliError('configuration', `the issuer's address ${fault}`);
+  const config = await discover(new URL(issuer), issuer);
+  const attempt = async <T>(work: () => Promise<T>): Promise<T> => {
+    try {
+      return await work();
+    } catch (error) {
+      throw describeIssuerFailure(error, issuer);
+    }
+  };
+  return Object.freeze<Issuer>({
+    startSignIn: (request) => attempt(() => startSignIn(config, request, clock, attempt)),
+    refresh: (refreshToken) => attempt(() => refresh(config, refreshToken, clock)),
+    exchange: (accessToken, audience) => attempt(() => exchange(config, accessToken, audience)),
+    revoke: (refreshToken) => attempt(() => oauth.tokenRevocation(config, refreshToken, { token_type_hint: 'refresh_token' })),
+  });
+}
+
+async function discover(url: URL, issuer: string): Promise<oauth.Configuration> {
+  // The library marks this function deprecated to make it stand out; the loopback rule above is what makes it safe.
+  // eslint-disable-next-line @typescript-eslint/no-deprecated
+  const execute = url.protocol === 'http:' && isLoopback(url) ? [oauth.allowInsecureRequests] : [];
+  try {
+    return await oauth.discovery(url, CLIENT_ID, undefined, oauth.None(), { execute, timeout: REQUEST_TIMEOUT_SECONDS });
+  } catch (error) {
+    throw describeIssuerFailure(error, issuer);
+  }
+}
+
+type Attempt = <T>(work: () => Promise<T>) => Promise<T>;
+
+async function startSignIn(
+  config: oauth.Configuration,
+  { redirectUri, state }: { redirectUri: string; state: string },
+  clock: Clock,
+  attempt: Attempt,
+): Promise<SignIn> {
+  const verifier = oauth.randomPKCECodeVerifier();
+  const nonce = oauth.randomNonce();
+  const url = oauth.buildAuthorizationUrl(config, {
+    redirect_uri: redirectUri,
+    scope: SCOPE,
+    state,
+    nonce,
+    code_challenge: await oauth.calculatePKCECodeChallenge(verifier),
+    code_challenge_method: 'S256',
+  });
+  const checks = { pkceCodeVerifier: verifier, expectedState: state, expectedNonce: nonce, idTokenExpected: true };
+  return {
+    url: url.href,
+    finish: (callback) => attempt(async () => {
+      const askedAt = clock();
+      const answer = await oauth.authorizationCodeGrant(config, callback, checks);
+      return { ...readTokens(answer, askedAt), email: readEmail(answer) };
+    }),
+  };
+}
+
+async function refresh(config: oauth.Configuration, refreshToken: string, clock: Clock): Promise<TokenSet> {
+  const askedAt = clock();
+  return readTokens(await oauth.refreshTokenGrant(config, refreshToken), askedAt);
+}
+
+async function exchange(config: oauth.Configuration, accessToken: string, audience: string | undefined): Promise<string> {
+  const answer = await oauth.genericGrantRequest(config, TOKEN_EXCHANGE, {
+    subject_token: accessToken,
+    subject_token_type: ACCESS_TOKEN_TYPE,
+    requested_token_type: ID_TOKEN_TYPE,
+    ...(audience === undefined ? {} : { audience }),
+  });
+  if (answer['issued_token_type'] !== ID_TOKEN_TYPE) throw createUnusable('holds another kind of token than the ID token asked for');
+  return checkToken(answer.access_token);
+}
+
+/** Counts lifetimes from before the request was sent, so that a slow answer never makes a token look fresher. */
+function readTokens(answer: oauth.TokenEndpointResponse, askedAt: number): TokenSet {
+  const { access_token: accessToken, refresh_token: refreshToken, expires_in: expiresIn } = answer;
+  if (refreshToken === undefined) throw createUnusable('holds no refresh token');
+  if (expiresIn === undefined) throw createUnusable('does not say when the access token expires');
+  const endsIn = answer['refresh_token_expires_in'];
+  return {
+    accessToken: checkToken(accessToken),
+    accessTokenExpiresAt: askedAt + expiresIn * 1000,
+    refreshToken,
+    endsAt: typeof endsIn === 'number' && Number.isFinite(endsIn) ? askedAt + endsIn * 1000 : undefined,
+  };
+}
+
+function checkToken(token: string): string {
+  if (isBearerToken(token)) return token;
+  throw createUnusable('holds a token with characters that no token has');
+}
+
+function readEmail(answer: oauth.TokenEndpointResponse & oauth.TokenEndpointResponseHelpers): string {
+  const claims = answer.claims();
+  const email = claims?.['email'];
+  if (typeof email === 'string' && email !== '') return quoteSafely(email);
+  throw createUnusable("holds an ID token without the account's e-mail");
+}
+
+function createUnusable(fault: string): CliError {
+  return new CliError('refused', `the issuer's answer ${fault}`, { hints: ['tell the people who run the issuer'] });
+}

@@ -1,0 +1,90 @@
+// What openid-client throws, as a failure that a person can act on.
+import { AuthorizationResponseError, ClientError, ResponseBodyError, WWWAuthenticateChallengeError } from 'openid-client';
+import { CliError } from './errors.ts';
+import { IssuerRefusal } from './issuer_refusal.ts';
+import { describeNetworkFailure, isPassing, suggestRetry } from './network.ts';
+import { quoteSafely } from './redact.ts';
+
+const HINTS: Readonly<Record<string, readonly string[]>> = {
+  invalid_target: [
+    'the audience is not registered with the issuer, or you may not have it: audiences are closed by default',
+    'ask an admin of the issuer to register it, or correct --audience',
+  ],
+  invalid_client: ['the issuer does not know the client vouch-cli: check that it is a Vouch issuer'],
+  unsupported_grant_type: ['check that the issuer is a Vouch issuer of this or a later version'],
+  access_denied: ['run `vouch login` to try again'],
+};
+const CHECK_ADDRESS = 'check the address of the issuer (--issuer, VOUCH_ISSUER)';
+
+export function describeIssuerFailure(thrown: unknown, issuer: string): Error {
+  if (thrown instanceof CliError) return thrown;
+  if (thrown instanceof ResponseBodyError) return describeRefusal(thrown, issuer);
+  if (thrown instanceof AuthorizationResponseError) return createRefusal(thrown, issuer);
+  if (thrown instanceof WWWAuthenticateChallengeError) return createRefusal({ error: `status ${thrown.status}` }, issuer);
+  const unreachable = describeNetworkFailure(thrown, `the issuer ${issuer}`);
+  if (unreachable !== undefined) return withLocalHint(unreachable, issuer);
+  if (thrown instanceof ClientError) return describeBadAnswer(thrown, issuer);
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
+}
+
+function describeRefusal(refusal: ResponseBodyError, issuer: string): CliError {
+  const isOverloaded = isPassing(refusal.status) || refusal.error === 'temporarily_unavailable' || refusal.error === 'server_error';
+  if (!isOverloaded) return createRefusal(refusal, issuer);
+  return new CliError('network', `the issuer ${issuer} cannot answer just now (${refusal.status}): ${quoteRefusal(refusal)}`, {
+    hints: suggestRetry(refusal.response.headers),
+    cause: refusal,
+  });
+}
+
+interface Refused {
+  readonly error: string;
+  readonly error_description?: string | undefined;
+}
+
+function createRefusal(refusal: Refused, issuer: string): IssuerRefusal {
+  const hints = HINTS[refusal.error] ?? [];
+  return new IssuerRefusal(refusal.error, `the issuer ${issuer} refused: ${quoteRefusal(refusal)}`, { hints, cause: refusal });
+}
+
+function quoteRefusal({ error, error_description: description }: Refused): string {
+  return quoteSafely(description === undefined ? error : `${error}: ${description}`);
+}
+
+/** The answer came, but is not what the protocol asks for. */
+function describeBadAnswer(error: ClientError, issuer: string): CliError {
+  const response = error.cause instanceof Response ? error.cause : undefined;
+  if (response !== undefined && isPassing(response.status)) {
+    return new CliError('network', `the issuer ${issuer} cannot answer just now (${response.status})`, {
+      hints: suggestRetry(response.headers),
+      cause: error,
+    });
+  }
+  const { reason, hint } = explainBadAnswer(error, response);
+  return new CliError('refused', `the issuer ${issuer} ${reason}`, { hints: [hint], cause: error });
+}
+
+/** What openid-client's codes mean to a person, as the rest of a sentence that begins with the issuer. */
+const BAD_ANSWERS: Readonly<Record<string, { readonly reason: string; readonly hint: string }>> = {
+  OAUTH_JSON_ATTRIBUTE_COMPARISON_FAILED: {
+    reason: 'calls itself by another address in its discovery document',
+    hint: `${CHECK_ADDRESS}: it must match exactly`,
+  },
+  OAUTH_JWT_TIMESTAMP_CHECK_FAILED: { reason: 'gave an ID token that is not valid at this time', hint: 'check the clock of this machine' },
+  OAUTH_RESPONSE_IS_NOT_JSON: { reason: 'did not answer with JSON', hint: CHECK_ADDRESS },
+  OAUTH_PARSE_ERROR: { reason: 'did not answer with JSON', hint: CHECK_ADDRESS },
+};
+
+function explainBadAnswer(error: ClientError, response: Response | undefined): { reason: string; hint: string } {
+  const known = BAD_ANSWERS[error.code ?? ''];
+  if (known !== undefined) return known;
+  if (response !== undefined) return { reason: `answered with status ${response.status}, which the protocol does not expect there`, hint: CHECK_ADDRESS };
+  // The library's inner message says which field; its values stay in the cause.
+  const detail = error.cause instanceof Error ? error.cause.message : error.message;
+  return { reason: `gave an answer that cannot be trusted: ${quoteSafely(detail)}`, hint: CHECK_ADDRESS };
+}
+
+function withLocalHint(failure: CliError, issuer: string): CliError {
+  const isLocal = new URL(issuer).protocol === 'http:';
+  const hint = isLocal ? 'start the issuer with `npm start`, or name yours with --issuer' : CHECK_ADDRESS;
+  return new CliError('network', failure.message, { hints: [...failure.hints, hint], cause: failure.cause });
+}

@@ -1,0 +1,61 @@
+// Failures of the network, told apart and said plainly.
+import { CliError, readErrorCode } from './errors.ts';
+
+/** How long one request to an issuer or a provider may take. */
+export const REQUEST_TIMEOUT_SECONDS = 30;
+
+const REASONS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'the connection was refused',
+  ECONNRESET: 'the connection was cut',
+  UND_ERR_SOCKET: 'the connection was cut',
+  ENOTFOUND: 'its name cannot be resolved',
+  EAI_AGAIN: 'its name cannot be resolved just now',
+  ENETUNREACH: 'the network is unreachable',
+  EHOSTUNREACH: 'the host is unreachable',
+  ETIMEDOUT: 'the connection timed out',
+  UND_ERR_CONNECT_TIMEOUT: 'the connection timed out',
+  CERT_HAS_EXPIRED: 'its TLS certificate has expired',
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'its TLS certificate is not trusted',
+  SELF_SIGNED_CERT_IN_CHAIN: 'its TLS certificate is not trusted',
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'its TLS certificate is not trusted',
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'its TLS certificate is not trusted',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'its TLS certificate is for another host',
+};
+const CERTIFICATE_HINT = 'if your company inspects TLS, name its certificate in NODE_EXTRA_CA_CERTS';
+
+/** Whether an answer with this status may be different a little later. */
+export function isPassing(status: number): boolean {
+  return status === 429 || status >= 500;
+}
+
+/** Turns what `fetch` throws into a `CliError` (network), or undefined if it is something else. */
+export function describeNetworkFailure(thrown: unknown, peer: string): CliError | undefined {
+  const code = findCode(thrown);
+  if (code === undefined) return undefined;
+  const reason = REASONS[code] ?? code;
+  const hints = reason.includes('TLS') ? [CERTIFICATE_HINT] : [];
+  return new CliError('network', `could not reach ${peer}: ${reason}`, { hints, cause: thrown });
+}
+
+/** Says when a refusal for being too busy invites another attempt (RFC 9110 10.2.3), in seconds or as a date. */
+export function suggestRetry(headers: Headers): readonly string[] {
+  const after = headers.get('retry-after');
+  return after !== null && /^\d{1,5}$/.test(after) ? [`try again in ${after} s`] : ['try again a little later'];
+}
+
+function findCode(thrown: unknown): string | undefined {
+  if (!(thrown instanceof Error)) return undefined;
+  if (thrown.name === 'TimeoutError') return 'ETIMEDOUT';
+  // `localhost` has two addresses; the code is then on the first of several errors.
+  const nested: unknown = thrown instanceof AggregateError ? thrown.errors[0] : thrown.cause;
+  const inner = findCode(nested);
+  if (inner !== undefined) return inner;
+  const code = readErrorCode(thrown);
+  if (code !== undefined && isSystemCode(code)) return code;
+  return thrown instanceof TypeError && thrown.message === 'fetch failed' ? 'the connection failed' : undefined;
+}
+
+/** `TypeError`s of wrong arguments carry a code too (ERR_INVALID_…); those are faults of vouch. */
+function isSystemCode(code: string): boolean {
+  return code in REASONS || /^(E[A-Z]+|UND_ERR_[A-Z_]+|HPE_[A-Z_]+|ERR_SSL_[A-Z0-9_]+)$/.test(code);
+}

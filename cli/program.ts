@@ -1,0 +1,160 @@
+// The command line: what there is, how it is spelled, and which file does it. Those files are loaded when needed,
+// so that help and usage errors come at once.
+import { Command, type CommanderError } from 'commander';
+import type { Environment } from './environment.ts';
+import { CliError, EXIT } from './errors.ts';
+import type { Home } from './home.ts';
+import { nameFlag, type Provider } from './providers/provider.ts';
+import { PROVIDERS } from './providers/providers.ts';
+import type { Clock } from './time.ts';
+import type { SessionUse } from './use_session.ts';
+
+export interface ProgramInput {
+  readonly version: string;
+  readonly environment: Environment;
+  readonly home: Home;
+  readonly clock: Clock;
+}
+
+const AFTERWORD = `
+First steps:
+  $ vouch setup anthropic --help
+  $ vouch login
+  $ vouch credential anthropic
+
+Environment:
+  VOUCH_ISSUER   the issuer to sign in at (default: the last one, else http://localhost:3000)
+  VOUCH_HOME     folder for config.json and session.json (default: ~/.vouch)
+  BROWSER        command that opens the sign-in page
+  NO_COLOR       no colour, even on a terminal
+
+Exit status:
+  ${EXIT.ok} done   ${EXIT.other} other failure   ${EXIT.usage} wrong command line   ${EXIT.notSignedIn} not signed in
+  ${EXIT.network} network, try again   ${EXIT.refused} refused by issuer or provider   ${EXIT.configuration} configuration
+`;
+
+/** Builds the whole command tree. Running it throws `CliError`, also for usage errors, and never ends the process. */
+export function createProgram(input: ProgramInput): Command {
+  const program = new Command('vouch')
+    .description('Short-lived credentials for AI and cloud providers, from one sign-in.')
+    .version(input.version)
+    .exitOverride()
+    // Failures are printed in one place, in one form.
+    .configureOutput({ outputError: () => undefined })
+    .addHelpText('after', AFTERWORD);
+  addLogin(program, input);
+  addLogout(program, input);
+  addStatus(program, input);
+  addSetup(program, input);
+  addCredential(program, input);
+  forEachCommand(program, (command, path) => command.exitOverride((error) => { throw translateUsage(error, path); }));
+  return program;
+}
+
+function addLogin(program: Command, { home, clock, environment }: ProgramInput): void {
+  describe(program.command('login'), 'Sign in in the browser and keep the session.', 'vouch login --issuer https://vouch.example.com')
+    .option('--issuer <URL>', 'the issuer to sign in at')
+    .option('--no-browser', 'only print the address of the sign-in page')
+    .action(async (options: { issuer?: string; browser: boolean }) => {
+      const [{ login }, { createConnect }] = await Promise.all([import('./login.ts'), import('./use_session.ts')]);
+      await login({
+        home,
+        clock,
+        connect: createConnect(clock),
+        issuerOption: options.issuer,
+        issuerVariable: environment.issuer,
+        opensBrowser: options.browser,
+        browser: environment.browser,
+      });
+    });
+}
+
+function addLogout(program: Command, { home, clock }: ProgramInput): void {
+  describe(program.command('logout'), 'End the session, here and at the issuer.', 'vouch logout').action(async () => {
+    const [{ logout }, { createConnect }] = await Promise.all([import('./logout.ts'), import('./use_session.ts')]);
+    await logout({ home, clock, connect: createConnect(clock) });
+  });
+}
+
+function addStatus(program: Command, { home, clock }: ProgramInput): void {
+  describe(program.command('status'), 'Say who is signed in and until when.', 'vouch status --json')
+    .option('--json', 'as JSON')
+    .action(async (options: { json?: boolean }) => {
+      const { showStatus } = await import('./status.ts');
+      await showStatus({ home, clock, isJson: options.json === true });
+    });
+}
+
+function addSetup(program: Command, { home }: ProgramInput): void {
+  const setup = describe(program.command('setup'), 'Record how a provider knows you; needed once.', 'vouch setup anthropic --help');
+  for (const provider of PROVIDERS) {
+    const command = describe(setup.command(provider.name), `Record the federation parameters of ${provider.label}.`, provider.setupExample);
+    for (const parameter of provider.parameters) {
+      const about = parameter.isRequired ? `${parameter.about} (required)` : parameter.about;
+      command.option(`${nameFlag(parameter)} <${parameter.placeholder}>`, about);
+    }
+    command.action(async (options: Record<string, string | undefined>) => {
+      const { setUpProvider } = await import('./setup.ts');
+      await setUpProvider({ home, provider, values: nameValues(provider, command, options) });
+    });
+  }
+}
+
+/** Commander files values under camelCase names; everything else here uses the provider's. */
+function nameValues(provider: Provider, command: Command, options: Record<string, string | undefined>): Record<string, string | undefined> {
+  return Object.fromEntries(provider.parameters.map((parameter) => {
+    const option = command.options.find(({ long }) => long === nameFlag(parameter));
+    return [parameter.name, option === undefined ? undefined : options[option.attributeName()]];
+  }));
+}
+
+function addCredential(program: Command, input: ProgramInput): void {
+  const credential = describe(program.command('credential'), 'Print a short-lived token.', 'vouch credential anthropic');
+  for (const provider of PROVIDERS) addProviderCredential(credential, provider, input);
+  describe(credential.command('token'), "Print the session's access token, for APIs of the issuer.", 'vouch credential token')
+    .action(async () => {
+      const [{ printAccessToken }, use] = await Promise.all([import('./credential.ts'), createSessionUse(input)]);
+      await printAccessToken(use);
+    });
+  describe(credential.command('id-token'), 'Print a fresh ID token for federation.', 'vouch credential id-token --audience https://api.example.com')
+    .option('--audience <audience>', "whom it is for (default: the issuer's default)")
+    .action(async (options: { audience?: string }) => {
+      const [{ printIdToken }, use] = await Promise.all([import('./credential.ts'), createSessionUse(input)]);
+      await printIdToken(use, options);
+    });
+}
+
+function addProviderCredential(credential: Command, provider: Provider, input: ProgramInput): void {
+  const example = `TOKEN="$(vouch credential ${provider.name})"`;
+  describe(credential.command(provider.name), `Print a fresh access token of ${provider.label}.`, example)
+    .option('--audience <audience>', "whom the ID token is for (default: the setup's, else the issuer's default)")
+    .action(async (options: { audience?: string }) => {
+      const [{ printProviderToken }, use] = await Promise.all([import('./credential.ts'), createSessionUse(input)]);
+      await printProviderToken(use, provider, { audience: options.audience, anthropicBaseUrl: input.environment.anthropicBaseUrl });
+    });
+}
+
+async function createSessionUse({ home, clock, environment }: ProgramInput): Promise<SessionUse> {
+  const { createConnect } = await import('./use_session.ts');
+  return { home, clock, connect: createConnect(clock), expectedIssuer: environment.issuer };
+}
+
+function describe(command: Command, description: string, example: string): Command {
+  return command.description(description).addHelpText('after', `\nExample:\n  $ ${example}`);
+}
+
+function forEachCommand(command: Command, visit: (command: Command, path: string) => void, parent = ''): void {
+  const path = `${parent} ${command.name()}`.trim();
+  visit(command, path);
+  for (const child of command.commands) forEachCommand(child, visit, path);
+}
+
+/** Commander's "error: … (Did you mean …?)" in our form; help and version pass as they are. */
+function translateUsage(error: CommanderError, path: string): Error {
+  if (error.exitCode === 0 || error.code === 'commander.help') return error;
+  const [message = '', suggestion] = error.message.replace(/^error: /, '').split('\n');
+  const meant = suggestion === undefined ? [] : [suggestion.replace(/^\(D(.*)\)$/, 'd$1')];
+  // What was typed in the wrong place may be a secret.
+  const withoutValue = message.replace(/(unknown option '[^=]*)=.*'$/, "$1'").replace(/(but got \d+): .*$/, '$1');
+  return new CliError('usage', withoutValue, { hints: [...meant, `see \`${path} --help\``], cause: error });
+}

@@ -1,0 +1,40 @@
+// OpenAI's workload identity federation: RFC 8693 token exchange, as JSON.
+import { checkAudience, checkEndpoint, checkOpaqueId } from '../formats.ts';
+import { selectParameters, type Provider, type ProviderRequest, type Refusal, type RequestInput } from './provider.ts';
+
+const DEFAULT_TOKEN_ENDPOINT = 'https://auth.openai.com/oauth/token';
+const GRANT_TYPE = 'urn:ietf:params:oauth:grant-type:token-exchange';
+const JWT_TYPE = 'urn:ietf:params:oauth:token-type:jwt';
+
+export const OPENAI: Provider = {
+  name: 'openai',
+  label: 'OpenAI',
+  parameters: [
+    { name: 'identity_provider_id', placeholder: 'wip_…', about: 'identity provider that stands for the issuer', isRequired: true, check: checkOpaqueId },
+    { name: 'service_account_id', placeholder: 'sa_…', about: 'service account that the subject is mapped to', isRequired: true, check: checkOpaqueId },
+    { name: 'audience', placeholder: 'audience', about: 'the audience recorded at OpenAI, if it is not the issuer', isRequired: false, check: checkAudience },
+    { name: 'token_endpoint', placeholder: 'URL', about: `where tokens are exchanged (default: ${DEFAULT_TOKEN_ENDPOINT})`, isRequired: false, check: checkEndpoint },
+  ],
+  setupExample: 'vouch setup openai --identity-provider-id wip_01AbCd --service-account-id sa_01AbCd --audience https://api.openai.com/v1',
+  buildRequest,
+  suggestChecks,
+};
+
+function buildRequest({ parameters, assertion }: RequestInput): ProviderRequest {
+  const ids = selectParameters(parameters, ['identity_provider_id', 'service_account_id']);
+  return {
+    url: parameters['token_endpoint'] ?? DEFAULT_TOKEN_ENDPOINT,
+    headers: {},
+    body: { grant_type: GRANT_TYPE, subject_token: assertion, subject_token_type: JWT_TYPE, ...ids },
+  };
+}
+
+function suggestChecks({ code, parameters, claims }: Refusal): readonly string[] {
+  const provider = parameters['identity_provider_id'] ?? '';
+  const account = parameters['service_account_id'] ?? '';
+  const token = `check that identity provider ${provider} has the issuer "${claims.issuer}" and the audience "${claims.audience}" (that is what was sent)`;
+  const mapping = `check that exactly one enabled mapping of ${provider} leads the subject "${claims.subject}" to service account ${account}`;
+  if (code === 'invalid_subject_token') return [token, 'check that the issuer is reachable from the internet, so that OpenAI can fetch its signing keys'];
+  if (code === 'invalid_grant') return [mapping, token];
+  return [token, mapping];
+}

@@ -1,0 +1,63 @@
+// session.json: who is signed in, and the tokens that prove it to the issuer.
+import { CliError } from './errors.ts';
+import { asFields, Malformed, parseJson, takeInstant, takeOptionalString, takeString, type Fields } from './fields.ts';
+import { readPrivateFile, removePrivateFile, writePrivateFile, type Home } from './home.ts';
+
+const VERSION = 1;
+
+export interface Session {
+  readonly issuer: string;
+  readonly email: string;
+  readonly accessToken: string;
+  /** Milliseconds since 1970. */
+  readonly accessTokenExpiresAt: number;
+  readonly refreshToken: string;
+  /** Milliseconds since 1970; undefined if the issuer does not say when the session ends. */
+  readonly endsAt: number | undefined;
+}
+
+/** Reads session.json, undefined if there is none; throws `CliError` (configuration) if it is broken. */
+export async function readSession(home: Home): Promise<Session | undefined> {
+  const text = await readPrivateFile(home.sessionPath);
+  if (text === undefined) return undefined;
+  try {
+    return parseSession(asFields(parseJson(text), 'the file'));
+  } catch (error) {
+    if (!(error instanceof Malformed)) throw error;
+    throw new CliError('configuration', `${home.sessionPath} is broken: ${error.message}`, {
+      hints: ['run `vouch login`, which replaces it'],
+      cause: error,
+    });
+  }
+}
+
+/** Replaces session.json. The caller holds the lock of that file. */
+export async function writeSession(home: Home, session: Session): Promise<void> {
+  const fields = {
+    version: VERSION,
+    issuer: session.issuer,
+    email: session.email,
+    access_token: session.accessToken,
+    access_token_expires_at: new Date(session.accessTokenExpiresAt).toISOString(),
+    refresh_token: session.refreshToken,
+    ...(session.endsAt === undefined ? {} : { session_ends_at: new Date(session.endsAt).toISOString() }),
+  };
+  await writePrivateFile(home, home.sessionPath, `${JSON.stringify(fields, null, 2)}\n`);
+}
+
+/** Removes session.json; it need not exist. The caller holds the lock of that file. */
+export async function removeSession(home: Home): Promise<void> {
+  await removePrivateFile(home.sessionPath);
+}
+
+function parseSession(fields: Fields): Session {
+  if (fields['version'] !== VERSION) throw new Malformed('it was written by another version of vouch');
+  return Object.freeze({
+    issuer: takeString(fields, 'issuer'),
+    email: takeString(fields, 'email'),
+    accessToken: takeString(fields, 'access_token'),
+    accessTokenExpiresAt: takeInstant(fields, 'access_token_expires_at'),
+    refreshToken: takeString(fields, 'refresh_token'),
+    endsAt: takeOptionalString(fields, 'session_ends_at') === undefined ? undefined : takeInstant(fields, 'session_ends_at'),
+  });
+}

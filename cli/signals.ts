@@ -1,0 +1,33 @@
+// Ctrl-C ends vouch with status 130. It waits only while a rotated refresh token is on its way to the disk: the
+// issuer has already forgotten the old one, so ending there would cost the person the session.
+import { constants } from 'node:os';
+
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+// One Ctrl-C may arrive twice (from the terminal and from the bin's parent process); a second one means it.
+const INSISTENCE_MS = 500;
+
+let heldCount = 0;
+let pending: { readonly exitCode: number; readonly at: number } | undefined;
+
+/** Makes signals end the process with 128 + their number, which also lets file locks be released. */
+export function installSignalHandlers(): void {
+  for (const signal of SIGNALS) process.on(signal, () => { receive(128 + constants.signals[signal]); });
+}
+
+/** Runs `work` to its end before a first signal takes effect; a second one, half a second later, ends at once. */
+export async function holdSignals<T>(work: () => Promise<T>): Promise<T> {
+  heldCount += 1;
+  try {
+    return await work();
+  } finally {
+    heldCount -= 1;
+    if (heldCount === 0 && pending !== undefined) process.exit(pending.exitCode);
+  }
+}
+
+function receive(exitCode: number): void {
+  const now = performance.now();
+  const isInsisting = pending !== undefined && now - pending.at >= INSISTENCE_MS;
+  if (heldCount === 0 || isInsisting) process.exit(exitCode);
+  pending ??= { exitCode, at: now };
+}

@@ -1,0 +1,100 @@
+// A usable access token out of the stored session, refreshed when it is about to expire.
+import { createNotSignedIn, CliError } from './errors.ts';
+import { normaliseUrl } from './formats.ts';
+import { withFileLock, type Home } from './home.ts';
+import type { Issuer } from './issuer.ts';
+import { isSessionOver } from './issuer_refusal.ts';
+import { readSession, removeSession, writeSession, type Session } from './session.ts';
+import { holdSignals } from './signals.ts';
+import { formatInstant, type Clock } from './time.ts';
+
+// Long enough for the exchange that follows, and for a clock that is a little off.
+const FRESHNESS_MARGIN_MS = 60_000;
+
+export type Connect = (issuer: string) => Promise<Issuer>;
+
+export interface SessionUse {
+  readonly home: Home;
+  readonly clock: Clock;
+  readonly connect: Connect;
+  /** VOUCH_ISSUER, if set: a session at another issuer is then not the one that is meant. */
+  readonly expectedIssuer: string | undefined;
+}
+
+/** Connects to an issuer once, however often it is asked; the protocol library is loaded only then. */
+export function createConnect(clock: Clock): Connect {
+  const connections = new Map<string, Promise<Issuer>>();
+  return async (issuer) => {
+    const { connectIssuer } = await import('./issuer.ts');
+    const connection = connections.get(issuer) ?? connectIssuer({ issuer, clock });
+    connections.set(issuer, connection);
+    return connection;
+  };
+}
+
+/**
+ * Returns a session whose access token is good for at least a minute, refreshing it if need be; `rejected` names an
+ * access token that the issuer has refused. Processes that run at the same time refresh once: the issuer ends the
+ * session when a rotated refresh token is used twice. Throws `CliError`: notSignedIn if there is no session or it
+ * has ended (it is then removed), network or refused if the refresh failed, configuration if a file is broken.
+ */
+export async function requireFreshSession(use: SessionUse, rejected?: string): Promise<Session> {
+  const session = await requireSession(use);
+  if (isFresh(session, use.clock(), rejected)) return session;
+  return withFileLock(use.home, use.home.sessionPath, async () => {
+    // Whoever held the lock before may have refreshed, signed out or signed in as somebody else.
+    const current = requireLiving(await readSession(use.home), use);
+    return isFresh(current, use.clock(), rejected) ? current : refreshSession(use, current);
+  });
+}
+
+async function requireSession(use: SessionUse): Promise<Session> {
+  const session = await readSession(use.home);
+  if (session !== undefined && hasEnded(session, use.clock())) await removeEnded(use);
+  return requireLiving(session, use);
+}
+
+function requireLiving(session: Session | undefined, { clock, expectedIssuer }: SessionUse): Session {
+  if (session === undefined) throw createNotSignedIn();
+  if (hasEnded(session, clock())) throw createNotSignedIn(`the session ended at ${formatInstant(session.endsAt ?? 0)}`);
+  if (expectedIssuer !== undefined && normaliseUrl(expectedIssuer) !== normaliseUrl(session.issuer)) {
+    throw new CliError('notSignedIn', `not signed in at ${expectedIssuer} (VOUCH_ISSUER): the session is with ${session.issuer}`, {
+      hints: ['run `vouch login`, or unset VOUCH_ISSUER'],
+    });
+  }
+  return session;
+}
+
+async function refreshSession({ home, connect }: SessionUse, session: Session): Promise<Session> {
+  const issuer = await connect(session.issuer);
+  return holdSignals(async () => {
+    try {
+      const tokens = await issuer.refresh(session.refreshToken);
+      const renewed = { ...session, ...tokens, endsAt: tokens.endsAt ?? session.endsAt };
+      // On disk before use: the old refresh token is already void.
+      await writeSession(home, renewed);
+      return renewed;
+    } catch (error) {
+      if (!isSessionOver(error)) throw error;
+      await removeSession(home);
+      throw createNotSignedIn('the issuer has ended the session');
+    }
+  });
+}
+
+/** Removes a session that has ended, unless a sign-in has put a living one there meanwhile. */
+export async function removeEnded({ home, clock }: Pick<SessionUse, 'home' | 'clock'>): Promise<void> {
+  await withFileLock(home, home.sessionPath, async () => {
+    const current = await readSession(home);
+    if (current !== undefined && hasEnded(current, clock())) await removeSession(home);
+  });
+}
+
+function isFresh(session: Session, now: number, rejected: string | undefined): boolean {
+  return session.accessToken !== rejected && session.accessTokenExpiresAt - now > FRESHNESS_MARGIN_MS;
+}
+
+/** Says whether the session's absolute end has come, at `now` in milliseconds since 1970. */
+export function hasEnded(session: Session, now: number): boolean {
+  return session.endsAt !== undefined && session.endsAt <= now;
+}

@@ -1,0 +1,103 @@
+// The CLI as its users run it: a child process with its own ~/.vouch.
+import { spawn, type ChildProcess } from 'node:child_process';
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const BIN = fileURLToPath(new URL('../../cli/vouch.mjs', import.meta.url));
+export const SETUP_ANTHROPIC = [
+  'setup', 'anthropic',
+  '--federation-rule-id', 'fdrl_01Rule',
+  '--organization-id', '11111111-2222-4333-8444-555555555555',
+  '--service-account-id', 'svac_01Account',
+  '--workspace-id', 'wrkspc_01Space',
+];
+export const SETUP_OPENAI = ['setup', 'openai', '--identity-provider-id', 'wip_01', '--service-account-id', 'sa_01'];
+
+export interface Outcome {
+  readonly status: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface Sandbox {
+  readonly home: string;
+  readonly configPath: string;
+  readonly sessionPath: string;
+  /** Runs `vouch` to its end with nothing on standard input. */
+  readonly run: (parameters: readonly string[], variables?: Record<string, string>) => Promise<Outcome>;
+  readonly start: (parameters: readonly string[], variables?: Record<string, string>) => Running;
+  /** Writes a script that gets the address as `url`, and returns the BROWSER value that runs it. */
+  readonly writeBrowser: (name: string, body: string) => Promise<string>;
+  readonly readJson: (path: string) => Promise<Record<string, unknown>>;
+  /** Changes session.json as the passing of time would. */
+  readonly editSession: (changes: Record<string, unknown>) => Promise<void>;
+  readonly remove: () => Promise<void>;
+}
+
+export interface Running {
+  readonly child: ChildProcess;
+  readonly outcome: Promise<Outcome>;
+  /** Resolves with the first match of the pattern on standard error. */
+  readonly waitForStderr: (pattern: RegExp) => Promise<RegExpMatchArray>;
+}
+
+/** Follows redirects like a browser and leaves what it saw in `page.json`. */
+export const FOLLOWING_BROWSER = `
+  const response = await fetch(url);
+  await writeFile(log, JSON.stringify({ status: response.status, headers: Object.fromEntries(response.headers), body: await response.text() }));
+`;
+
+export async function createSandbox(): Promise<Sandbox> {
+  const folder = await mkdtemp(join(tmpdir(), 'vouch-cli-'));
+  const home = join(folder, 'home');
+  const sessionPath = join(home, 'session.json');
+  const readJson = async (path: string): Promise<Record<string, unknown>> => JSON.parse(await readFile(path, 'utf8')) as Record<string, unknown>;
+  const start: Sandbox['start'] = (parameters, variables = {}) => startVouch(process.execPath, [BIN, ...parameters], { VOUCH_HOME: home, ...variables });
+  return {
+    home,
+    configPath: join(home, 'config.json'),
+    sessionPath,
+    start,
+    run: (parameters, variables) => start(parameters, variables).outcome,
+    readJson,
+    editSession: async (changes) => writeFile(sessionPath, JSON.stringify({ ...(await readJson(sessionPath)), ...changes })),
+    writeBrowser: async (name, body) => {
+      const path = join(folder, `${name}.mjs`);
+      const prelude = `import { writeFile } from 'node:fs/promises';\nconst url = process.argv[2];\nconst log = ${JSON.stringify(join(folder, 'page.json'))};\n`;
+      await writeFile(path, `#!${process.execPath}\n${prelude}${body}`);
+      await chmod(path, 0o755);
+      return path;
+    },
+    remove: () => rm(folder, { recursive: true, force: true }),
+  };
+}
+
+/** What the browser script of this sandbox saw. */
+export function pageLogOf(sandbox: Sandbox): string {
+  return join(sandbox.home, '..', 'page.json');
+}
+
+/** Starts the command with a bare environment, so that nothing of this machine leaks into the outcome. */
+export function startVouch(command: string, parameters: readonly string[], variables: Record<string, string>): Running {
+  const child = spawn(command, parameters, { env: { PATH: process.env['PATH'] ?? '', HOME: '/nonexistent', ...variables }, stdio: ['ignore', 'pipe', 'pipe'] });
+  let [stdout, stderr] = ['', ''];
+  child.stdout.on('data', (chunk: Buffer) => { stdout += chunk.toString(); });
+  child.stderr.on('data', (chunk: Buffer) => { stderr += chunk.toString(); });
+  const outcome = new Promise<Outcome>((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (status, signal) => { resolve({ status, signal, stdout, stderr }); });
+  });
+  const waitForStderr = (pattern: RegExp): Promise<RegExpMatchArray> => new Promise((resolve, reject) => {
+    const look = (): void => {
+      const match = stderr.match(pattern);
+      if (match !== null) resolve(match);
+    };
+    look();
+    child.stderr.on('data', look);
+    child.on('close', () => { reject(new Error(`never said ${String(pattern)}: ${stderr}`)); });
+  });
+  return { child, outcome, waitForStderr };
+}

@@ -23,20 +23,33 @@ const getAdminToken = async (scope = 'openid keys:read keys:write', person = adm
   return (await postToken(issuer.url, codeForm(code, verifier))).body;
 };
 
+interface Ring {
+  ring: string;
+  keys: { kid: string; state: string }[];
+  next_activation: { is_requested: boolean; is_open: boolean; lead_ends_at: string };
+}
+
+interface AnswerBody {
+  [name: string]: unknown;
+  rings: Ring[];
+  events: { kind: string }[];
+  verifiers: { family: string }[];
+}
+
 async function ask(method: string, path: string, token: string | undefined, body?: object) {
   const response = await fetch(`${issuer.url}/admin/api/v1${path}`, {
     method,
     headers: { ...(token === undefined ? {} : { authorization: `Bearer ${token}` }), ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   });
-  return { status: response.status, challenge: response.headers.get('www-authenticate'), body: (await response.json()) as Record<string, any> }; // eslint-disable-line @typescript-eslint/no-explicit-any -- whatever the server says
+  return { status: response.status, challenge: response.headers.get('www-authenticate'), body: (await response.json()) as AnswerBody };
 }
 
 const readRing = async (ring: string) => {
   const { body } = await ask('GET', '/keys', (await getAdminToken()).access_token);
-  return body.rings.find((candidate: { ring: string }) => candidate.ring === ring) as { keys: { kid: string; state: string }[]; next_activation: { is_requested: boolean; lead_ends_at: string } };
+  return body.rings.find((candidate) => candidate.ring === ring)!;
 };
-const find = (ring: { keys: { kid: string; state: string }[] }, state: string) => ring.keys.find((key) => key.state === state)!.kid;
+const find = (ring: Ring, state: string) => ring.keys.find((key) => key.state === state)!.kid;
 
 describe('who may', () => {
   test('a token for the admin API is for nothing else, and comes without a refresh token', async () => {
@@ -88,7 +101,7 @@ describe('what', () => {
     const { status, body } = await ask('GET', '/keys', (await getAdminToken()).access_token);
     expect(status).toBe(200);
     const { keys } = (await (await fetch(`${issuer.url}/oauth/jwks`)).json()) as { keys: { kid: string }[] };
-    const named = body.rings.flatMap((ring: { keys: { kid: string }[] }) => ring.keys.map(({ kid }) => kid));
+    const named = body.rings.flatMap((ring) => ring.keys.map(({ kid }) => kid));
     expect(named.sort()).toEqual(keys.map(({ kid }) => kid).sort());
     expect(JSON.stringify(body)).not.toMatch(/sealed|"d"/);
     expect(body.instances).toMatchObject([{ is_live: true, served_version: body.version }]);
@@ -148,7 +161,7 @@ describe('what', () => {
 
   test('the history names who did what and why', async () => {
     const { body } = await ask('GET', '/keys/events', (await getAdminToken()).access_token);
-    const revoked = body.events.find((event: { kind: string }) => event.kind === 'revoked');
+    const revoked = body.events.find((event) => event.kind === 'revoked');
     expect(revoked).toMatchObject({ actor: decodeJwt((await getAdminToken()).access_token).sub, reason: expect.any(String), version: expect.stringMatching(/^\d+$/) });
   });
 
@@ -167,7 +180,7 @@ describe('what', () => {
     let listed: Record<string, unknown> | undefined;
     for (let look = 0; look < 40 && listed === undefined; look += 1) {
       await new Promise((resolve) => setTimeout(resolve, 100));
-      listed = (await ask('GET', '/keys/verifiers', token)).body.verifiers.find(({ family }: { family: string }) => family === 'Go-http-client');
+      listed = (await ask('GET', '/keys/verifiers', token)).body.verifiers.find(({ family }) => family === 'Go-http-client');
     }
     expect(listed).toMatchObject({ network: '127.0.0.0/24', is_known: true, fetches: 3, lacks: [] });
   });

@@ -9,6 +9,7 @@ import { createAccounts, type Accounts } from './accounts/accounts.ts';
 import { createAudiences } from './audiences/audiences.ts';
 import { createClients, type Clients } from './clients/clients.ts';
 import { ensureEmbeddedSecrets, type Config } from './config/config.ts';
+import { parseKekRing } from './crypto/kek.ts';
 import { LARGEST_BODY_BYTES } from './http/body.ts';
 import { serveDocument } from './http/document.ts';
 import { sendJson } from './http/reply.ts';
@@ -16,6 +17,7 @@ import { applyBrowserHeaders } from './http/security_headers.ts';
 import { createIssuer, ROUTES, type Issuer, type ProviderEvents } from './issuer/issuer.ts';
 import { createKeys, type Keys } from './keys/keys.ts';
 import { systemClock, type Clock } from './lib/clock.ts';
+import { Secret } from './lib/secret.ts';
 import { createLogin, type LoginEvents } from './login/login.ts';
 import { describeError, type Log } from './observability/log.ts';
 import { createMetrics, type Metrics } from './observability/metrics.ts';
@@ -56,7 +58,7 @@ export async function createApp({ config, log, clock = systemClock }: AppOptions
     },
   });
   try {
-    const keys = await createKeys({ store: storage.keys, keks, rings: SIGNING_ALGORITHMS, clock });
+    const keys = await createKeys({ store: storage.keys, keks: new Secret(parseKekRing(keks.reveal())), rings: SIGNING_ALGORITHMS, clock });
     return joinRooms({ config, log, clock, storage, keys, cookieKeys: cookieKeys.reveal(), madeSecrets: made });
   } catch (error) {
     await storage.close();

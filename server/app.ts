@@ -9,7 +9,8 @@ import { ADMIN_PATH, createAdmin } from './admin/admin.ts';
 import { createAccounts, type Accounts } from './accounts/accounts.ts';
 import { createAudiences } from './audiences/audiences.ts';
 import { createClients, type Clients } from './clients/clients.ts';
-import type { Config, Secrets } from './config/config.ts';
+import type { Config } from './config/config.ts';
+import type { KekRing } from './crypto/kek.ts';
 import { readAddress } from './http/address.ts';
 import { serveDocument } from './http/document.ts';
 import { createFront, pathOf, type Group } from './http/front.ts';
@@ -18,6 +19,7 @@ import { sendJson } from './http/reply.ts';
 import { createIssuer, ROUTES, type Issuer, type ProviderEvents } from './issuer/issuer.ts';
 import { createKeys, type DiskSnapshot, type KeyEvents, type Keys } from './keys/keys.ts';
 import { systemClock, type Clock } from './lib/clock.ts';
+import type { Secret } from './lib/secret.ts';
 import { createLogin, type LoginEvents } from './login/login.ts';
 import { describeError, type Log } from './observability/log.ts';
 import { createMetrics, type Metrics } from './observability/metrics.ts';
@@ -40,7 +42,8 @@ export interface App {
 
 export interface AppOptions {
   readonly config: Config;
-  readonly secrets: Secrets;
+  readonly keks: Secret<KekRing>;
+  readonly cookieKeys: readonly string[];
   readonly disk: DiskSnapshot;
   readonly log: Log;
   readonly clock?: Clock;
@@ -49,7 +52,7 @@ export interface AppOptions {
 const HOUSEKEEPING_MS = 10 * 60_000;
 
 /** Opens storage, brings the keys in order and joins the rooms. Throws what openStorage and createKeys throw. */
-export async function createApp({ config, secrets, disk, log, clock = systemClock }: AppOptions): Promise<App> {
+export async function createApp({ config, keks, cookieKeys, disk, log, clock = systemClock }: AppOptions): Promise<App> {
   const metrics = createMetrics();
   const storage = await openStorage({
     ...config, clock,
@@ -59,8 +62,8 @@ export async function createApp({ config, secrets, disk, log, clock = systemCloc
   });
   try {
     const policy = { ...config.keys, longestTokenSeconds: config.longestTokenSeconds };
-    const keys = await createKeys({ ...config.keys, policy, store: storage.keys, hints: storage.hints, keks: secrets.keks, clock, events: createKeyEvents(log, metrics) });
-    return joinRooms({ config, log, clock, metrics, storage, keys, disk, cookieKeys: secrets.cookieKeys.reveal() });
+    const keys = await createKeys({ ...config.keys, policy, store: storage.keys, hints: storage.hints, keks, clock, events: createKeyEvents(log, metrics) });
+    return joinRooms({ config, log, clock, metrics, storage, keys, disk, cookieKeys });
   } catch (error) {
     await storage.close();
     throw error;

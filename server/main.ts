@@ -4,12 +4,14 @@ import { parseArgs } from 'node:util';
 import type { App, AppOptions } from './app.ts';
 import { printBanner } from './banner.ts';
 import { ConfigError, ensureEmbeddedSecrets, loadConfig, type Config } from './config/config.ts';
+import { parseKekRing } from './crypto/kek.ts';
 import { documentOf, serveDocument } from './http/document.ts';
 import { pathOf } from './http/front.ts';
 import { sendJson } from './http/reply.ts';
 import { createDiskSnapshot, findPolicyFaults, type KeptDocument } from './keys/keys.ts';
 import { systemClock } from './lib/clock.ts';
 import { Refused, Unavailable } from './lib/errors.ts';
+import { Secret } from './lib/secret.ts';
 import { createLog, describeError } from './observability/log.ts';
 
 const USAGE = `Usage: node server/main.ts [--check-config | --invite-admin]
@@ -51,13 +53,16 @@ function readConfig(): Config {
 
 interface Prepared extends AppOptions {
   readonly now: Date;
+  /** Files with secrets that were made just now. */
+  readonly made: readonly string[];
 }
 
 /** All that can be had while no store is open. */
 function prepare(config: Config): Prepared {
   const secrets = ensureEmbeddedSecrets(config);
-  const disk = createDiskSnapshot(config.dataDir, config.issuer, secrets.keks);
-  return { config, secrets, disk, log: createLog(config.logLevel), now: systemClock.now() };
+  const keks = new Secret(parseKekRing(secrets.keks.reveal()));
+  const disk = createDiskSnapshot(config.dataDir, config.issuer, keks);
+  return { config, keks, cookieKeys: secrets.cookieKeys.reveal(), made: secrets.made, disk, log: createLog(config.logLevel), now: systemClock.now() };
 }
 
 async function inviteAdmin(prepared: Prepared): Promise<void> {
@@ -129,7 +134,7 @@ function createEarlyFront(kept: readonly KeptDocument[]): RequestListener {
 }
 
 /** In production the log is read by others, so the link that makes an admin is never in it. */
-async function announce(app: App, { config, secrets, log }: Prepared): Promise<void> {
+async function announce(app: App, { config, made, log }: Prepared): Promise<void> {
   const hasAdmin = await app.accounts.hasAdmin();
   if (config.isProduction) {
     log.info({ issuer: config.issuer, createdKeys: app.keys.created.length }, 'listening');
@@ -137,7 +142,7 @@ async function announce(app: App, { config, secrets, log }: Prepared): Promise<v
     return;
   }
   printBanner({
-    config, madeSecrets: secrets.made, createdKeys: app.keys.created.length,
+    config, madeSecrets: made, createdKeys: app.keys.created.length,
     invitation: hasAdmin ? undefined : await createInvitation(app, config),
   });
 }

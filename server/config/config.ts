@@ -6,7 +6,6 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { ZodType } from 'zod';
-import { parseKekRing, type KekRing } from '../crypto/kek.ts';
 import { Secret } from '../lib/secret.ts';
 import { findPublicIssuerFault, isLoopback } from './issuer_url.ts';
 import { describeVariable, environmentSchema, type Environment } from './variables.ts';
@@ -20,8 +19,8 @@ export interface Config {
   readonly dataDir: string;
   readonly databaseUrl: Secret<string> | undefined;
   readonly redisUrl: Secret<string> | undefined;
-  /** Undefined: embedded mode makes its own (config/embedded_secrets.ts). */
-  readonly keks: Secret<KekRing> | undefined;
+  /** Lines of base64url, each 32 bytes. Undefined: embedded mode makes its own (config/embedded_secrets.ts). */
+  readonly keks: Secret<readonly string[]> | undefined;
   readonly cookieKeys: Secret<readonly string[]> | undefined;
   readonly audiences: readonly string[];
   readonly hostedDomains: readonly string[];
@@ -73,25 +72,24 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>> = p
   if (!parsed.success) {
     for (const issue of parsed.error.issues) faults.push({ variable: String(issue.path[0]), message: issue.message });
   }
-  const keks = readKeks(values.VOUCH_KEK, faults);
   for (const fault of findProductionFaults(values)) {
-    if (!faults.some(({ variable }) => variable === fault.variable)) faults.push(fault);
+    if (!faults.some(({ variable }) => variable === fault.variable || variable === `${fault.variable}_FILE`)) faults.push(fault);
   }
   if (!parsed.success || faults.length > 0) throw new ConfigError(faults);
-  return Object.freeze(toConfig(parsed.data, keks));
+  return Object.freeze(toConfig(parsed.data));
 }
 
-function toConfig(env: Environment, keks: KekRing | undefined): Config {
+function toConfig(env: Environment): Config {
   return {
     isProduction: env.NODE_ENV === 'production',
-    issuer: env.VOUCH_ISSUER ?? `http://localhost:${env.VOUCH_PORT}`,
+    issuer: env.VOUCH_ISSUER ?? new URL(`http://localhost:${env.VOUCH_PORT}`).origin,
     host: env.VOUCH_HOST,
     port: env.VOUCH_PORT,
     opsPort: env.VOUCH_OPS_PORT,
     dataDir: resolve(env.VOUCH_DATA_DIR),
     databaseUrl: env.DATABASE_URL === undefined ? undefined : new Secret(env.DATABASE_URL),
     redisUrl: env.REDIS_URL === undefined ? undefined : new Secret(env.REDIS_URL),
-    keks: keks === undefined ? undefined : new Secret(keks),
+    keks: env.VOUCH_KEK === undefined ? undefined : new Secret(env.VOUCH_KEK),
     cookieKeys: env.VOUCH_COOKIE_KEYS === undefined ? undefined : new Secret(env.VOUCH_COOKIE_KEYS),
     audiences: env.VOUCH_AUDIENCES,
     hostedDomains: env.VOUCH_HOSTED_DOMAINS,
@@ -133,24 +131,14 @@ function readSecretFiles(env: Readonly<Record<string, string | undefined>>): Rea
       continue;
     }
     try {
-      values[name] = readFileSync(file, 'utf8').trim();
+      const text = readFileSync(file, 'utf8').trim();
+      if (text === '') faults.push({ variable: `${name}_FILE`, message: `names ${file}, which is empty` });
+      else values[name] = text;
     } catch (cause) {
       faults.push({ variable: `${name}_FILE`, message: `names ${file}, which cannot be read (${(cause as NodeJS.ErrnoException).code ?? 'error'})` });
-      continue;
     }
-    if (values[name] === '') faults.push({ variable: `${name}_FILE`, message: `names ${file}, which is empty` });
   }
   return { values, faults };
-}
-
-function readKeks(text: string | undefined, faults: Fault[]): KekRing | undefined {
-  if (text === undefined || text === '') return undefined;
-  try {
-    return parseKekRing(text);
-  } catch (cause) {
-    faults.push({ variable: 'VOUCH_KEK', message: `is unusable: ${(cause as Error).message}; make one with: openssl rand 32 | basenc --base64url` });
-    return undefined;
-  }
 }
 
 /** What is fine on a laptop and unsafe in public. Looks at what was given, so that it speaks up beside other faults. */

@@ -1,12 +1,11 @@
 import { mkdirSync, readFileSync, renameSync, writeFileSync, linkSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { createRandomValue } from '../crypto/digest.ts';
-import { createKekLine, parseKekRing, type KekRing } from '../crypto/kek.ts';
+import { randomBytes } from 'node:crypto';
 import { Secret } from '../lib/secret.ts';
 import type { Config } from './config.ts';
 
 export interface Secrets {
-  readonly keks: Secret<KekRing>;
+  readonly keks: Secret<readonly string[]>;
   readonly cookieKeys: Secret<readonly string[]>;
   /** Files that were made just now: whoever starts the process should be told of them. */
   readonly made: readonly string[];
@@ -15,14 +14,14 @@ export interface Secrets {
 /** The secrets of `config`; in embedded mode those that are not given are made once, in the data folder at mode 0600. */
 export function ensureEmbeddedSecrets(config: Config): Secrets {
   const made: string[] = [];
-  const keep = (name: string, create: () => string): string => {
+  const keep = (name: string): readonly string[] => {
     const file = join(config.dataDir, name);
     mkdirSync(config.dataDir, { recursive: true, mode: 0o700 });
-    if (createOnce(file, create)) made.push(file);
-    return readFileSync(file, 'utf8');
+    if (createOnce(file)) made.push(file);
+    return readFileSync(file, 'utf8').trim().split('\n');
   };
-  const keks = config.keks ?? new Secret(parseKekRing(keep('kek', createKekLine)));
-  const cookieKeys = config.cookieKeys ?? new Secret(keep('cookie_keys', createRandomValue).trim().split('\n'));
+  const keks = config.keks ?? new Secret(keep('kek'));
+  const cookieKeys = config.cookieKeys ?? new Secret(keep('cookie_keys'));
   return { keks, cookieKeys, made };
 }
 
@@ -30,7 +29,7 @@ export function ensureEmbeddedSecrets(config: Config): Secrets {
  * Whole or not at all: written aside and linked into place, since a start that is killed half-way must not leave half a
  * key, and of two starts at once one must win.
  */
-function createOnce(file: string, create: () => string): boolean {
+function createOnce(file: string): boolean {
   const draft = `${file}.${process.pid}.new`;
   try {
     readFileSync(file);
@@ -38,7 +37,7 @@ function createOnce(file: string, create: () => string): boolean {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
-  writeFileSync(draft, `${create()}\n`, { mode: 0o600 });
+  writeFileSync(draft, `${randomBytes(32).toString('base64url')}\n`, { mode: 0o600 });
   try {
     linkSync(draft, file);
     rmSync(draft);

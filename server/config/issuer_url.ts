@@ -29,7 +29,7 @@ export function findPublicIssuerFault(value: string): string | undefined {
   if (url === null) return undefined;
   if (url.protocol !== 'https:') return 'must be https in production; providers fetch the keys from it over the internet';
   if (url.port !== '') return 'must not name a port in production; providers fetch from port 443 only';
-  if (isLoopback(url) || /^[\d.]+$|^\[/.test(url.hostname) || !url.hostname.includes('.')) {
+  if (isLoopback(url) || /^[\d.]+$|^\[/.test(url.hostname) || !/[^.]\.[^.]/.test(url.hostname)) {
     return 'must be a public DNS name in production; providers refuse addresses and local names';
   }
   return undefined;

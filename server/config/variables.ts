@@ -58,8 +58,25 @@ const redisUrl = z.string().refine((text) => /^rediss?:\/\/./.test(text), {
   error: 'must be a URL that begins with redis:// or rediss://',
 });
 
+const readLines = (text: string) => text.split(/\r?\n/).map((line) => line.trim()).filter((line) => line !== '' && !line.startsWith('#'));
+
+/** What is wrong with the lines of a KEK file; the shape only, so that all faults of a configuration come at once. */
+function findKekFault(lines: readonly string[]): string | undefined {
+  if (lines.length === 0) return 'holds no key';
+  const wrong = lines.findIndex((line) => !/^[A-Za-z0-9_+/=-]+$/.test(line) || Buffer.from(line, 'base64url').length !== 32);
+  if (wrong !== -1) return `is unusable: key ${wrong + 1} is not 32 bytes in base64url; make one with: openssl rand 32 | basenc --base64url`;
+  return new Set(lines.map((line) => Buffer.from(line, 'base64url').toString('hex'))).size < lines.length ? 'is unusable: it holds one key twice' : undefined;
+}
+
+const keks = z.string().transform((text, context) => {
+  const lines = readLines(text);
+  const fault = findKekFault(lines);
+  if (fault !== undefined) context.addIssue({ code: 'custom', message: fault });
+  return lines;
+});
+
 const cookieKeys = z.string().transform((text, context) => {
-  const keys = text.split(/\r?\n/).map((line) => line.trim()).filter((line) => line !== '');
+  const keys = readLines(text);
   if (keys.length === 0) context.addIssue({ code: 'custom', message: 'holds no key' });
   if (keys.some((key) => key.length < 32)) {
     context.addIssue({ code: 'custom', message: 'holds a key of fewer than 32 characters; make one with: openssl rand -base64 32' });
@@ -97,7 +114,7 @@ export const environmentSchema = z.object({
   REDIS_URL: variable(redisUrl.optional(), {
     description: 'Redis 7 or newer, `redis://…` or `rediss://…`.', defaultText: 'embedded, in memory', isSecret: true,
   }),
-  VOUCH_KEK: variable(z.string().min(1).optional(), {
+  VOUCH_KEK: variable(keks.optional(), {
     description: 'Key-encryption keys that seal the signing keys: one a line, base64url of 32 bytes; the first seals, all open.',
     defaultText: 'embedded: made in `VOUCH_DATA_DIR`', isSecret: true,
   }),

@@ -1,4 +1,4 @@
-import { createHash, createSecretKey, randomBytes, type KeyObject } from 'node:crypto';
+import { createHash, createSecretKey, type KeyObject } from 'node:crypto';
 
 /** A key-encryption key. `id` names it inside an envelope and gives nothing of it away. */
 export interface Kek {
@@ -12,13 +12,9 @@ export type KekRing = readonly [Kek, ...Kek[]];
 export const KEK_BYTES = 32;
 export const KEK_ID_BYTES = 8;
 
-/** Reads one key a line, each base64url (or base64) of 32 bytes; blank lines and lines that begin with `#` are left out. */
-export function parseKekRing(text: string): KekRing {
-  const keys = text
-    .split(/\r?\n/)
-    .map((line) => line.trim())
-    .filter((line) => line !== '' && !line.startsWith('#'))
-    .map(parseKek);
+/** Reads keys, each base64url (or base64) of 32 bytes. Throws a TypeError for none, one twice, or one of another length. */
+export function parseKekRing(lines: readonly string[]): KekRing {
+  const keys = lines.map(parseKek);
   const [first, ...others] = keys;
   if (first === undefined) throw new TypeError('it holds no key');
   if (new Set(keys.map((kek) => kek.id.toString('hex'))).size < keys.length) throw new TypeError('it holds one key twice');
@@ -32,9 +28,4 @@ function parseKek(line: string, index: number): Kek {
   }
   const id = createHash('sha256').update('vouch kek id\0').update(bytes).digest().subarray(0, KEK_ID_BYTES);
   return { id, key: createSecretKey(bytes) };
-}
-
-/** A new key, as a line for a KEK file. */
-export function createKekLine(): string {
-  return randomBytes(KEK_BYTES).toString('base64url');
 }

@@ -20,7 +20,7 @@ export type { AccountRecord, AccountStore, InvitationRecord, PasskeyRecord } fro
 export type { Artifact, ArtifactStore, TransientStore } from './artifacts.ts';
 export type { ClientStore } from './clients_sql.ts';
 export type { JsonObject, JsonValue } from './json.ts';
-export type { KeyEvent, KeyRecord, KeySet, KeyState, KeyStore, KeyTransaction, VerifierCount } from './keys_sql.ts';
+export type { InstanceRecord, KeyEvent, KeyRecord, KeySet, KeyState, KeyStore, KeyTransaction, VerifierCount, VerifierRecord } from './keys_sql.ts';
 export type { Hints } from './hints.ts';
 
 export interface Storage {

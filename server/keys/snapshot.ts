@@ -52,7 +52,7 @@ function toSigner(record: KeyRecord, custody: Custody): Signer {
 }
 
 function toVerifier(record: KeyRecord): Verifier {
-  return { alg: record.ring, publicKey: createPublicKey({ key: { ...record.publicJwk }, format: 'jwk' }) };
+  return { alg: record.ring, publicKey: createPublicKey({ key: { ...pickPublicMembers(record.publicJwk) }, format: 'jwk' }) };
 }
 
 /** Member by member, whatever the row holds: a stray `key_ops`, `x5c` or private member must never be published. */

@@ -88,7 +88,7 @@ async function withTimeout(arrival: Promise<Callback>, timeoutMs: number): Promi
 
 function createTimeout(timeoutMs: number): CliError {
   return new CliError('other', `nobody signed in within ${Math.round(timeoutMs / 60_000)} minutes`, {
-    hints: ['run `vouch login` again, and finish in the browser on this machine'],
+    hints: ['run the command again, and finish in the browser on this machine'],
   });
 }
 
@@ -96,12 +96,12 @@ function createRefusalPage(status: number, title: string, ...paragraphs: string[
   return Object.freeze({ status, title, paragraphs, isFailure: true });
 }
 
-const NOT_HERE = createRefusalPage(404, 'Nothing here', 'This address only takes the answer to a sign-in that vouch login started.');
-const WRONG_METHOD = createRefusalPage(405, 'Not that way', 'This address only takes the answer to a sign-in that vouch login started.');
+const NOT_HERE = createRefusalPage(404, 'Nothing here', 'This address only takes the answer to a sign-in that vouch started.');
+const WRONG_METHOD = createRefusalPage(405, 'Not that way', 'This address only takes the answer to a sign-in that vouch started.');
 const WRONG_STATE = createRefusalPage(
   400,
   'This is not the sign-in that was started',
-  'The answer belongs to another attempt, so it was not used. vouch login is still waiting in the terminal.',
+  'The answer belongs to another attempt, so it was not used. vouch is still waiting in the terminal.',
   'Go back to the page that it opened, or open the address that it printed.',
 );
 const ALREADY_USED = createRefusalPage(400, 'Already used', 'This answer was used a moment ago. Look at the terminal for the outcome.');

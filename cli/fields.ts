@@ -38,3 +38,27 @@ export function takeInstant(fields: Fields, name: string): number {
   if (Number.isNaN(at)) throw new Malformed(`"${name}" is not a date and time`);
   return at;
 }
+
+/** Reads what may be absent or null. */
+export function takeNullable<T>(fields: Fields, name: string, take: (fields: Fields, name: string) => T): T | undefined {
+  return fields[name] === undefined || fields[name] === null ? undefined : take(fields, name);
+}
+
+export function takeNumber(fields: Fields, name: string): number {
+  const value = fields[name];
+  if (typeof value !== 'number' || !Number.isFinite(value)) throw new Malformed(`"${name}" is not a number`);
+  return value;
+}
+
+export function takeBoolean(fields: Fields, name: string): boolean {
+  const value = fields[name];
+  if (typeof value !== 'boolean') throw new Malformed(`"${name}" is neither true nor false`);
+  return value;
+}
+
+/** Reads a list, each item by `take`. */
+export function takeList<T>(fields: Fields, name: string, take: (item: unknown) => T): readonly T[] {
+  const value = fields[name];
+  if (!Array.isArray(value)) throw new Malformed(`"${name}" is not a list`);
+  return value.map((item: unknown) => take(item));
+}

@@ -1,4 +1,4 @@
-// The folder ~/.vouch (0700): config.json and session.json, each 0600, replaced whole and never half-written.
+// The folder ~/.vouch (0700): config.json, session.json and admin.json, each 0600, replaced whole and never half-written.
 import { chmod, mkdir, readFile, rm, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -12,12 +12,14 @@ export interface Home {
   readonly path: string;
   readonly configPath: string;
   readonly sessionPath: string;
+  readonly adminPath: string;
 }
 
 /** Says where vouch keeps its files: VOUCH_HOME if set, else ~/.vouch. */
 export function locateHome(vouchHome: string | undefined): Home {
   const path = vouchHome === undefined ? join(homedir(), '.vouch') : resolve(vouchHome);
-  return Object.freeze({ path, configPath: join(path, 'config.json'), sessionPath: join(path, 'session.json') });
+  const at = (name: string): string => join(path, name);
+  return Object.freeze({ path, configPath: at('config.json'), sessionPath: at('session.json'), adminPath: at('admin.json') });
 }
 
 /** Returns the file's text, or undefined if there is none; throws `CliError` (configuration) if it cannot be read. */

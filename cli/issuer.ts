@@ -9,6 +9,7 @@ import type { Clock } from './time.ts';
 
 const CLIENT_ID = 'vouch-cli';
 const SCOPE = 'openid email';
+const ADMIN_SCOPE = 'openid keys:read keys:write';
 const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
 const ACCESS_TOKEN_TYPE = 'urn:ietf:params:oauth:token-type:access_token';
 const ID_TOKEN_TYPE = 'urn:ietf:params:oauth:token-type:id_token';
@@ -22,16 +23,30 @@ export interface TokenSet {
   readonly endsAt: number | undefined;
 }
 
-export interface SignIn {
+/** A token for the admin API; it cannot be refreshed. */
+export interface AdminToken {
+  readonly accessToken: string;
+  /** Milliseconds since 1970. */
+  readonly expiresAt: number;
+}
+
+export interface SignIn<T> {
   /** Where the person's browser goes. */
   readonly url: string;
   /** Checks `state`, `iss` (RFC 9207), PKCE and `nonce`, and redeems the code of the callback. */
-  readonly finish: (callback: URL) => Promise<TokenSet & { readonly email: string }>;
+  readonly finish: (callback: URL) => Promise<T>;
+}
+
+export interface SignInRequest {
+  readonly redirectUri: string;
+  readonly state: string;
 }
 
 /** Every method throws `CliError`: network, refused, or notSignedIn (`refresh` of an ended session). */
 export interface Issuer {
-  readonly startSignIn: (request: { readonly redirectUri: string; readonly state: string }) => Promise<SignIn>;
+  readonly startSignIn: (request: SignInRequest) => Promise<SignIn<TokenSet & { readonly email: string }>>;
+  /** Signs in for the admin API (RFC 8707); whether the person is an admin is said when the token is used. */
+  readonly startAdminSignIn: (request: SignInRequest) => Promise<SignIn<AdminToken>>;
   /** The old refresh token is void from the moment this is sent. */
   readonly refresh: (refreshToken: string) => Promise<TokenSet>;
   /** Mints a federation ID token (RFC 8693); without an audience the issuer's default holds. */
@@ -53,7 +68,14 @@ export async function connectIssuer({ issuer, clock }: { issuer: string; clock: 
     }
   };
   return Object.freeze<Issuer>({
-    startSignIn: (request) => attempt(() => startSignIn(config, request, clock, attempt)),
+    startSignIn: (request) => attempt(() => startSignIn({
+      config, request, clock, attempt, wants: { scope: SCOPE },
+      read: (answer, askedAt) => ({ ...readTokens(answer, askedAt), email: readEmail(answer) }),
+    })),
+    startAdminSignIn: (request) => attempt(() => startSignIn({
+      config, request, clock, attempt, wants: { scope: ADMIN_SCOPE, resource: `${config.serverMetadata().issuer}/admin` },
+      read: (answer, askedAt) => ({ accessToken: checkToken(answer.access_token), expiresAt: readExpiry(answer, askedAt) }),
+    })),
     refresh: (refreshToken) => attempt(() => refresh(config, refreshToken, clock)),
     exchange: (accessToken, audience) => attempt(() => exchange(config, accessToken, audience)),
     revoke: (refreshToken) => attempt(() => oauth.tokenRevocation(config, refreshToken, { token_type_hint: 'refresh_token' })),
@@ -73,17 +95,22 @@ async function discover(url: URL, issuer: string): Promise<oauth.Configuration> 
 
 type Attempt = <T>(work: () => Promise<T>) => Promise<T>;
 
-async function startSignIn(
-  config: oauth.Configuration,
-  { redirectUri, state }: { redirectUri: string; state: string },
-  clock: Clock,
-  attempt: Attempt,
-): Promise<SignIn> {
+interface SignInParts<T> {
+  readonly config: oauth.Configuration;
+  readonly request: SignInRequest;
+  readonly clock: Clock;
+  readonly attempt: Attempt;
+  /** Scope, and the resource where it is not the issuer itself. */
+  readonly wants: Readonly<Record<string, string>>;
+  readonly read: (answer: oauth.TokenEndpointResponse & oauth.TokenEndpointResponseHelpers, askedAt: number) => T;
+}
+
+async function startSignIn<T>({ config, request: { redirectUri, state }, clock, attempt, wants, read }: SignInParts<T>): Promise<SignIn<T>> {
   const verifier = oauth.randomPKCECodeVerifier();
   const nonce = oauth.randomNonce();
   const url = oauth.buildAuthorizationUrl(config, {
+    ...wants,
     redirect_uri: redirectUri,
-    scope: SCOPE,
     state,
     nonce,
     code_challenge: await oauth.calculatePKCECodeChallenge(verifier),
@@ -94,8 +121,7 @@ async function startSignIn(
     url: url.href,
     finish: (callback) => attempt(async () => {
       const askedAt = clock();
-      const answer = await oauth.authorizationCodeGrant(config, callback, checks);
-      return { ...readTokens(answer, askedAt), email: readEmail(answer) };
+      return read(await oauth.authorizationCodeGrant(config, callback, checks), askedAt);
     }),
   };
 }
@@ -118,16 +144,20 @@ async function exchange(config: oauth.Configuration, accessToken: string, audien
 
 /** Counts lifetimes from before the request was sent, so that a slow answer never makes a token look fresher. */
 function readTokens(answer: oauth.TokenEndpointResponse, askedAt: number): TokenSet {
-  const { access_token: accessToken, refresh_token: refreshToken, expires_in: expiresIn } = answer;
+  const { access_token: accessToken, refresh_token: refreshToken } = answer;
   if (refreshToken === undefined) throw createUnusable('holds no refresh token');
-  if (expiresIn === undefined) throw createUnusable('does not say when the access token expires');
   const endsIn = answer['refresh_token_expires_in'];
   return {
     accessToken: checkToken(accessToken),
-    accessTokenExpiresAt: askedAt + expiresIn * 1000,
+    accessTokenExpiresAt: readExpiry(answer, askedAt),
     refreshToken,
     endsAt: typeof endsIn === 'number' && Number.isFinite(endsIn) ? askedAt + endsIn * 1000 : undefined,
   };
+}
+
+function readExpiry({ expires_in: expiresIn }: oauth.TokenEndpointResponse, askedAt: number): number {
+  if (expiresIn === undefined) throw createUnusable('does not say when the access token expires');
+  return askedAt + expiresIn * 1000;
 }
 
 function checkToken(token: string): string {

@@ -1,4 +1,5 @@
-// vouch logout: ends the session at the issuer and forgets it here.
+// vouch logout: ends the session at the issuer and forgets it here, and the admin sign-in with it.
+import { removeAdminToken } from './admin_token.ts';
 import { CliError } from './errors.ts';
 import { withFileLock, type Home } from './home.ts';
 import { printNote } from './output.ts';
@@ -11,6 +12,7 @@ import { formatInstant, type Clock } from './time.ts';
  * here even if the issuer could not be told, and then it throws the `CliError` that says so (network or refused).
  */
 export async function logout({ home, clock, connect }: { home: Home; clock: Clock; connect: Connect }): Promise<void> {
+  await removeAdminToken(home);
   const outcome = await withFileLock(home, home.sessionPath, async () => {
     try {
       return await endSession(home, clock, connect);

@@ -1,20 +1,12 @@
 // The command line: what there is, how it is spelled, and which file does it. Those files are loaded when needed,
 // so that help and usage errors come at once.
 import { Command, type CommanderError } from 'commander';
-import type { Environment } from './environment.ts';
+import { describe, type ProgramInput } from './command.ts';
 import { CliError, EXIT } from './errors.ts';
-import type { Home } from './home.ts';
+import { addKeys } from './keys/commands.ts';
 import { nameFlag, type Provider } from './providers/provider.ts';
 import { PROVIDERS } from './providers/providers.ts';
-import type { Clock } from './time.ts';
 import type { SessionUse } from './use_session.ts';
-
-export interface ProgramInput {
-  readonly version: string;
-  readonly environment: Environment;
-  readonly home: Home;
-  readonly clock: Clock;
-}
 
 const AFTERWORD = `
 First steps:
@@ -24,7 +16,7 @@ First steps:
 
 Environment:
   VOUCH_ISSUER   the issuer to sign in at (default: the last one, else http://localhost:3000)
-  VOUCH_HOME     folder for config.json and session.json (default: ~/.vouch)
+  VOUCH_HOME     folder for config.json, session.json and admin.json (default: ~/.vouch)
   BROWSER        command that opens the sign-in page
   NO_COLOR       no colour, even on a terminal
 
@@ -47,6 +39,7 @@ export function createProgram(input: ProgramInput): Command {
   addStatus(program, input);
   addSetup(program, input);
   addCredential(program, input);
+  addKeys(program, input);
   forEachCommand(program, (command, path) => command.exitOverride((error) => { throw translateUsage(error, path); }));
   return program;
 }
@@ -137,10 +130,6 @@ function addProviderCredential(credential: Command, provider: Provider, input: P
 async function createSessionUse({ home, clock, environment }: ProgramInput): Promise<SessionUse> {
   const { createConnect } = await import('./use_session.ts');
   return { home, clock, connect: createConnect(clock), expectedIssuer: environment.issuer };
-}
-
-function describe(command: Command, description: string, example: string): Command {
-  return command.description(description).addHelpText('after', `\nExample:\n  $ ${example}`);
 }
 
 function forEachCommand(command: Command, visit: (command: Command, path: string) => void, parent = ''): void {

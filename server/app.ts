@@ -35,7 +35,7 @@ export interface App {
   readonly clients: Clients;
   readonly keys: Keys;
   /** Begins what goes on in the background. */
-  start(): void;
+  start(): Promise<void>;
   beginDrain(): void;
   close(): Promise<void>;
 }
@@ -108,8 +108,8 @@ function joinRooms(parts: Parts): App {
     handle: createFront({ issuer, open: [documents, health.answer], guarded: [protocol.handle, browser, admin], renderLost: () => renderLost(pages, issuer) }),
     handleOps: createOps(metrics, health),
     accounts, clients, keys,
-    start: () => {
-      keys.start();
+    start: async () => {
+      await keys.start();
       housekeeping.start();
     },
     beginDrain: health.beginDrain,

@@ -95,7 +95,7 @@ async function serve(prepared: Prepared, stopping: Promise<void>): Promise<void>
     ({ handle } = app);
     const servers = [early ?? (await open())];
     if (config.opsPort !== undefined) servers.push(await listen(app.handleOps, config.opsPort, config.host, 'VOUCH_OPS_PORT'));
-    app.start();
+    await app.start();
     await announce(app, prepared);
     await stopping;
     app.beginDrain();

@@ -55,8 +55,8 @@ export function createAdministration(dependencies: ReconcilerDependencies): KeyA
   const { store, custody, policy } = dependencies;
 
   const changeStandby = async (ring: SigningAlgorithm, requested: boolean, actor: string) => {
-    const evidence = await readEvidence(store);
     return change(store, async (transaction) => {
+      const evidence = await readEvidence(transaction);
       const { records, version } = await transaction.load();
       const standby = records.find((record) => record.ring === ring && record.state === 'pending');
       if (standby === undefined) throw new NotFound(`there is no ring ${ring} with a standby`);
@@ -95,15 +95,15 @@ export function createAdministration(dependencies: ReconcilerDependencies): KeyA
       await changeStandby(ring, false, actor);
     },
     revoke: async (kid, actor, reason) => {
-      const evidence = await readEvidence(store);
       return change(store, async (transaction) => {
+        const evidence = await readEvidence(transaction);
         const { records, version } = await transaction.load();
         const revoked = records.find((record) => record.kid === kid);
         if (revoked === undefined) throw new NotFound(`there is no signing key ${kid}`);
         if (!STATES[revoked.state].next.includes('revoked')) throw new Refused('out_of_use', `signing key ${kid} is ${revoked.state} already`);
         if (!(await transaction.move(kid, revoked.state, 'revoked'))) throw new Conflict(`signing key ${kid} changed in the meantime`);
         await transaction.record({ kind: 'revoked', ring: revoked.ring, kid, actor, reason, version: version + 1n });
-        const { moves } = await settle(transaction, dependencies, evidence, actor);
+        const { moves } = await settle(transaction, dependencies, evidence, actor, revoked.state === 'active' ? revoked.ring : undefined);
         return { isChanged: true, revoked, moves };
       });
     },

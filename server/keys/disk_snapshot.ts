@@ -47,7 +47,7 @@ export function createDiskSnapshot(folder: string, issuer: string, keks: Secret<
     },
     read: (now) => {
       const text = readText(file);
-      if (text === undefined) return `there is none at ${file}`;
+      if (typeof text !== 'string') return text.code === 'ENOENT' ? `there is none at ${file}` : `${file} cannot be read (${text.code ?? 'error'})`;
       const kept = open(text, [first, ...others]);
       if (kept === undefined) return `${file} was altered, is cut off, or was made under another key-encryption key`;
       if (kept.issuer !== issuer) return `${file} is of another issuer, ${kept.issuer}`;
@@ -65,12 +65,11 @@ function authenticate(payload: string, key: Buffer): Buffer {
   return createHmac('sha256', key).update(payload).digest();
 }
 
-function readText(file: string): string | undefined {
+function readText(file: string): string | NodeJS.ErrnoException {
   try {
     return readFileSync(file, 'utf8');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
+    return error as NodeJS.ErrnoException;
   }
 }
 

@@ -1,3 +1,4 @@
+import type { SigningAlgorithm } from '../oauth2/vocabulary.ts';
 import type { KeyRecord } from '../storage/storage.ts';
 import type { KeyPolicy } from './policy.ts';
 
@@ -5,6 +6,8 @@ import type { KeyPolicy } from './policy.ts';
 export interface InstanceEvidence {
   readonly id: string;
   readonly servedVersion: bigint;
+  /** The rings that it is configured for. */
+  readonly rings: readonly SigningAlgorithm[];
   readonly seenAt: Date;
 }
 

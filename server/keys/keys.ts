@@ -44,8 +44,8 @@ export interface Keys {
   readonly administration: KeyAdministration;
   /** What the start changed. */
   readonly created: readonly Move[];
-  /** Begins to follow and to reconcile, in the background. */
-  start(): void;
+  /** Says that this instance lives, and begins to follow and to reconcile in the background. Nothing is signed before. */
+  start(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -81,38 +81,47 @@ export async function createKeys(options: KeysOptions): Promise<Keys> {
   const created = await reconcile(dependencies, { waits: true });
   if (created.length > 0) hints.send(HINT);
 
-  let readAt = performance.now();
   let snapshot = createSnapshot(await store.load(), custody, policy.jwksMaxAgeSeconds);
+  const [unopened] = snapshot.unopened;
+  if (unopened !== undefined) throw unopened.cause;
+  // Nothing is signed before this instance has said that it lives: others wait for those that they know of.
+  let inTouchAt = Number.NEGATIVE_INFINITY;
+  let usableVersion = snapshot.version;
   const listeners: ((snapshot: KeySnapshot) => void)[] = [];
   const counter = createFetchCounter();
 
   const refresh = async () => {
-    const askedAt = performance.now();
     const set = await store.load();
-    readAt = Math.max(readAt, askedAt);
     if (set.version <= snapshot.version) return false;
     snapshot = createSnapshot(set, custody, policy.jwksMaxAgeSeconds);
     for (const listener of listeners) listener(snapshot);
+    if (snapshot.unopened.length === 0) usableVersion = snapshot.version;
+    else options.events.onTrouble('a signing key cannot be opened with the key-encryption keys of VOUCH_KEK_FILE; this instance publishes it and cannot sign with it', snapshot.unopened[0]?.cause);
     return true;
   };
   // By the monotonic clock, which also counts while the process is stopped: an instance that wakes must not sign first.
-  const isFresh = () => performance.now() - readAt < policy.staleSeconds * 1000;
+  const isFresh = () => performance.now() - inTouchAt < policy.staleSeconds * 1000;
+  const canSign = () => isFresh() && !snapshot.unopened.some(({ signs }) => signs);
   const administration = createAdministration(dependencies);
-  const loops = createLoops(options, { current: () => snapshot, refresh, counter, reconcile: () => reconcile(dependencies, { waits: false }), markRead: (at) => { readAt = Math.max(readAt, at); } });
+  const loops = createLoops(options, {
+    current: () => snapshot, usableVersion: () => usableVersion, refresh, counter,
+    reconcile: () => reconcile(dependencies, { waits: false }),
+    markInTouch: (at) => { inTouchAt = Math.max(inTouchAt, at); },
+  });
 
   return {
     created, refresh,
     current: () => snapshot,
     latest: () => (isFresh() ? snapshot : Promise.race([refresh().catch(() => undefined), sleep(LOOK_FIRST_MS)]).then(() => snapshot)),
-    maySign: (used) => isFresh() && (used === snapshot || [...used.signers.values()].every(({ kid }) => snapshot.verifiers.has(kid))),
+    maySign: (used) => canSign() && (used === snapshot || [...used.signers.values()].every(({ kid }) => snapshot.verifiers.has(kid))),
     onChange: (listener) => {
       listeners.push(listener);
     },
     countFetch: counter.count,
     administration: hintAfterChanges(administration, hints, refresh),
-    start: () => {
+    start: async () => {
       hints.onHint(HINT, loops.wake);
-      loops.start();
+      await loops.start();
     },
     stop: loops.stop,
   };
@@ -137,29 +146,32 @@ export async function createKeys(options: KeysOptions): Promise<Keys> {
 interface LoopParts {
   readonly current: () => KeySnapshot;
   readonly refresh: () => Promise<boolean>;
-  readonly markRead: (at: number) => void;
+  /** The newest version that this instance can sign with. */
+  readonly usableVersion: () => bigint;
+  readonly markInTouch: (at: number) => void;
   readonly counter: FetchCounter;
   readonly reconcile: () => Promise<readonly Move[]>;
 }
 
 const SKEW_ALARM_MS = 5_000;
-const DAY_MS = 86_400_000;
+const DAY_SECONDS = 86_400;
 
 /** Two things in the background: following what others change, and asking what should change. */
 function createLoops({ store, hints, clock, events, policy, pollSeconds, tickSeconds }: KeysOptions, parts: LoopParts) {
-  const { current, refresh, counter, reconcile: tick, markRead } = parts;
-  const identity = { id: randomUUID(), host: hostname(), startedAt: clock.now() };
+  const { current, usableVersion, refresh, counter, reconcile: tick, markInTouch } = parts;
+  const identity = { id: randomUUID(), host: hostname(), startedAt: clock.now(), rings: policy.rings };
   let timers: NodeJS.Timeout[] = [];
   let isStopped = false;
   let following: Promise<void> | undefined;
 
   const beat = async () => {
     const askedAt = performance.now();
-    const version = await store.beat({ ...identity, servedVersion: current().version, clock: clock.now() });
+    const version = await store.beat({ ...identity, servedVersion: usableVersion(), clock: clock.now() });
     if (version > current().version) {
       await refresh();
-      await store.beat({ ...identity, servedVersion: current().version, clock: clock.now() });
-    } else markRead(askedAt);
+      await store.beat({ ...identity, servedVersion: usableVersion(), clock: clock.now() });
+    }
+    markInTouch(askedAt);
   };
   const follow = async () => {
     // One at a time: a store that is slow must not be asked ever more often.
@@ -194,8 +206,8 @@ function createLoops({ store, hints, clock, events, policy, pollSeconds, tickSec
       await follow();
       hints.send(HINT);
     }
-    const now = clock.now().getTime();
-    await Promise.all([watchSkew(), store.forget({ instances: new Date(now - DAY_MS), verifiers: new Date(now - Math.max(30 * DAY_MS, policy.verifierWindowSeconds * 2_000)) })]).catch(() => undefined); // said by the loop above already
+    const seconds = { instances: DAY_SECONDS, verifiers: Math.max(30 * DAY_SECONDS, 2 * policy.verifierWindowSeconds) };
+    await Promise.all([watchSkew(), store.forget(seconds)]).catch(() => undefined); // said by the loop above already
   };
   const repeat = (work: () => Promise<void>, nextMs: () => number) => {
     if (isStopped) return;
@@ -209,8 +221,8 @@ function createLoops({ store, hints, clock, events, policy, pollSeconds, tickSec
     timers.push(timer);
   };
   return {
-    start: () => {
-      void follow();
+    start: async () => {
+      await follow();
       repeat(follow, () => pollSeconds * 1000);
       // Jittered, so that instances that start together do not ask together for ever.
       repeat(reconcileOnce, () => tickSeconds * 1000 * (2 / 3 + (Math.random() * 2) / 3));

@@ -1,6 +1,6 @@
 import type { SigningAlgorithm } from '../oauth2/vocabulary.ts';
 import type { KeyRecord } from '../storage/storage.ts';
-import { checkGate, plusSeconds, type Evidence } from './evidence.ts';
+import { checkGate, isLive, plusSeconds, type Evidence } from './evidence.ts';
 import { MOST_KEYS, type KeyPolicy } from './policy.ts';
 import { STATES } from './state.ts';
 
@@ -20,16 +20,42 @@ export type Move =
 /**
  * Given the records, what was seen, and now: what should change? Pure, and idle when all is well, so that running it
  * twice, late, or on ten instances does no harm. Applying what it says and asking again leads to rest.
+ *
+ * `lost` is a ring whose signer was revoked in this very transaction: its standby signs whatever its age.
  */
-export function plan(records: readonly KeyRecord[], evidence: Evidence, now: Date, policy: KeyPolicy): readonly Move[] {
+export function plan(records: readonly KeyRecord[], evidence: Evidence, now: Date, policy: KeyPolicy, lost?: SigningAlgorithm): readonly Move[] {
   // No verifier can hold an older set before there is a first one: only then a key signs at once.
   if (records.length === 0) return policy.rings.flatMap(planFirstKeys);
-  const rings = new Set([...policy.rings, ...records.map(({ ring }) => ring)]);
+  const wanted = findWantedRings(evidence, now, policy);
+  const isNeeded = isAnyRingNeeded(records, wanted);
+  // The lost one first: it comes before whatever else may want the last place in the set.
+  const rings = new Set([...(lost === undefined ? [] : [lost]), ...wanted, ...records.map(({ ring }) => ring)]);
+  const planOwn = (ring: SigningAlgorithm, own: readonly KeyRecord[]) => {
+    if (wanted.has(ring) || (isNeeded && ring === lost)) return planRing(ring, own, evidence, now, policy, ring === lost);
+    return isNeeded ? [] : drainRing(ring, own);
+  };
   const moves = [...rings].flatMap((ring) => {
     const own = records.filter((record) => record.ring === ring);
-    return [...planEnds(ring, own, now, policy), ...(policy.rings.includes(ring) ? planRing(ring, own, evidence, now, policy) : drainRing(ring, own))];
+    return [...planEnds(ring, own, now, policy), ...planOwn(ring, own)];
   });
   return keepWithinLimit(moves, records.filter(({ state }) => STATES[state].isPublished).length);
+}
+
+/**
+ * The rings that are configured here or at any live instance: in a rolling change of the configuration old and new
+ * instances would otherwise undo each other.
+ */
+export function findWantedRings({ instances }: Evidence, now: Date, policy: KeyPolicy): ReadonlySet<SigningAlgorithm> {
+  const elsewhere = instances.filter(({ seenAt }) => isLive(seenAt, now, policy)).flatMap(({ rings }) => rings);
+  return new Set([...policy.rings, ...elsewhere]);
+}
+
+/**
+ * Until each wanted ring has a signer, one that is not wanted any more is left as it is: something must sign while a new
+ * ring waits for its gate.
+ */
+export function isAnyRingNeeded(records: readonly KeyRecord[], wanted: ReadonlySet<SigningAlgorithm>): boolean {
+  return [...wanted].some((ring) => !records.some((record) => record.ring === ring && record.state === 'active'));
 }
 
 function planFirstKeys(ring: SigningAlgorithm): Move[] {
@@ -40,11 +66,11 @@ function planFirstKeys(ring: SigningAlgorithm): Move[] {
   ];
 }
 
-function planRing(ring: SigningAlgorithm, own: readonly KeyRecord[], evidence: Evidence, now: Date, policy: KeyPolicy): Move[] {
+function planRing(ring: SigningAlgorithm, own: readonly KeyRecord[], evidence: Evidence, now: Date, policy: KeyPolicy, isLost: boolean): Move[] {
   const standby = own.find(({ state }) => state === 'pending');
   if (standby === undefined) return [{ kind: 'generate', ring, state: 'pending', reason: 'a standby is always published' }];
   const active = own.find(({ state }) => state === 'active');
-  const why = findReasonToActivate(own, active, standby, now, policy);
+  const why = findReasonToActivate(isLost, active, standby, now, policy);
   if (why === undefined) return [];
   const { isOpen, isForced } = checkGate(standby, evidence, now, policy);
   if (!isOpen && why !== EMERGENCY) return [];
@@ -53,9 +79,9 @@ function planRing(ring: SigningAlgorithm, own: readonly KeyRecord[], evidence: E
 
 const EMERGENCY = 'the key that signed was revoked';
 
-function findReasonToActivate(own: readonly KeyRecord[], active: KeyRecord | undefined, standby: KeyRecord, now: Date, policy: KeyPolicy): string | undefined {
+function findReasonToActivate(isLost: boolean, active: KeyRecord | undefined, standby: KeyRecord, now: Date, policy: KeyPolicy): string | undefined {
   // A ring that has signed and cannot any more takes the key that verifiers hold best, whatever its age.
-  if (active === undefined) return own.some(({ activatedAt }) => activatedAt !== undefined) ? EMERGENCY : 'the ring begins';
+  if (active === undefined) return isLost ? EMERGENCY : 'the ring begins';
   if (standby.requestedAt !== undefined) return 'an admin asked for it';
   const dueAt = plusSeconds(active.activatedAt ?? active.createdAt, policy.rotationSeconds);
   return now >= dueAt ? `it is ${policy.rotationSeconds} s since the last rotation` : undefined;
@@ -83,9 +109,10 @@ function planEnds(ring: SigningAlgorithm, own: readonly KeyRecord[], now: Date, 
 function keepWithinLimit(moves: readonly Move[], published: number): readonly Move[] {
   let room = MOST_KEYS - published;
   return moves.filter((move) => {
-    const needsRoom = move.kind === 'generate' || (move.kind === 'activate' && move.retires !== undefined);
-    if (!needsRoom) return true;
+    if (move.kind !== 'generate' && move.kind !== 'activate') return true;
+    const waits = move.kind === 'generate' || move.retires !== undefined;
+    if (waits && room <= 0) return false;
     room -= 1;
-    return room >= 0;
+    return true;
   });
 }

@@ -43,16 +43,17 @@ export interface PolicyFault {
 export function findPolicyFaults(policy: KeyPolicy, { isProduction }: { isProduction: boolean }): PolicyFault[] {
   const { leadSeconds, retentionSeconds, rotationSeconds, staleSeconds, jwksMaxAgeSeconds, longestTokenSeconds } = policy;
   const skew = isProduction ? SKEW_SECONDS : Math.min(SKEW_SECONDS, longestTokenSeconds);
+  const leadSkew = isProduction ? SKEW_SECONDS : 0;
   const needed = longestTokenSeconds + staleSeconds + skew + jwksMaxAgeSeconds;
   const published = policy.rings.length * (2 + Math.ceil(retentionSeconds / rotationSeconds));
   const rules: readonly (readonly [boolean, string, string])[] = [
     [isProduction && leadSeconds < LEAD_FLOOR_SECONDS, 'VOUCH_KEY_LEAD_SECONDS', `is ${leadSeconds}, and providers need ${LEAD_FLOOR_SECONDS} between publishing a key and signing with it`],
     [leadSeconds < 2 * jwksMaxAgeSeconds, 'VOUCH_KEY_LEAD_SECONDS', `is ${leadSeconds}, less than twice VOUCH_KEY_JWKS_MAX_AGE_SECONDS, which is ${jwksMaxAgeSeconds}: a cache could still lack a key that signs`],
-    [leadSeconds < staleSeconds + (isProduction ? SKEW_SECONDS : 0), 'VOUCH_KEY_LEAD_SECONDS', `is ${leadSeconds}, less than VOUCH_KEY_STALE_SECONDS (${staleSeconds}) and the ${isProduction ? SKEW_SECONDS : 0} that clocks may differ: an instance could lack a key that another signs with`],
+    [leadSeconds < staleSeconds + jwksMaxAgeSeconds + leadSkew, 'VOUCH_KEY_LEAD_SECONDS', `is ${leadSeconds}, less than VOUCH_KEY_STALE_SECONDS (${staleSeconds}), VOUCH_KEY_JWKS_MAX_AGE_SECONDS (${jwksMaxAgeSeconds}) and the ${leadSkew} that clocks may differ: a verifier could have cached the set of an instance that was out of touch`],
     [retentionSeconds < needed, 'VOUCH_KEY_RETENTION_SECONDS', `is ${retentionSeconds}, less than ${needed}: the longest token (${longestTokenSeconds}), VOUCH_KEY_STALE_SECONDS (${staleSeconds}), clocks (${skew}) and VOUCH_KEY_JWKS_MAX_AGE_SECONDS (${jwksMaxAgeSeconds}): a token could outlive its key`],
     [rotationSeconds <= leadSeconds, 'VOUCH_KEY_ROTATION_SECONDS', `is ${rotationSeconds}, and VOUCH_KEY_LEAD_SECONDS is ${leadSeconds}: a standby would be due before it may sign`],
     [published > MOST_KEYS, 'VOUCH_KEY_ROTATION_SECONDS', `is ${rotationSeconds}, and VOUCH_KEY_RETENTION_SECONDS is ${retentionSeconds}: the JWKS would hold ${published} keys, and ${MOST_KEYS} is the most that providers take`],
-    [policy.rings.length === 0, 'VOUCH_KEY_ALGORITHMS', 'is empty; name at least RS256'],
+    [!policy.rings.includes('RS256'), 'VOUCH_KEY_ALGORITHMS', `is "${policy.rings.join(' ')}" and must name RS256: access tokens and every audience that asks for nothing else are signed with it`],
   ];
   return rules.flatMap(([isBroken, variable, message]) => (isBroken ? [{ variable, message }] : []));
 }

@@ -1,4 +1,5 @@
 import { generateSigningKeyPair, toPublicJwk } from '../crypto/jwk.ts';
+import type { SigningAlgorithm } from '../oauth2/vocabulary.ts';
 import type { KeyRecord, KeySet, KeyStore, KeyTransaction } from '../storage/storage.ts';
 import type { Evidence } from './evidence.ts';
 import { plan, type Move } from './plan.ts';
@@ -20,23 +21,22 @@ const MOST_ROUNDS = 5;
  * nothing.
  */
 export async function reconcile(dependencies: ReconcilerDependencies, { waits }: { waits: boolean }): Promise<readonly Move[]> {
-  const evidence = await readEvidence(dependencies.store);
-  const result = await dependencies.store.change((transaction) => settle(transaction, dependencies, evidence, 'reconciler'), { waits });
+  const result = await dependencies.store.change(async (transaction) => settle(transaction, dependencies, await readEvidence(transaction), 'reconciler'), { waits });
   return result?.moves ?? [];
 }
 
-export async function readEvidence(store: KeyStore): Promise<Evidence> {
-  const [instances, verifiers] = await Promise.all([store.listInstances(), store.listVerifiers()]);
-  return { instances, verifiers };
+export async function readEvidence(source: Pick<KeyStore, 'listInstances' | 'listVerifiers'>): Promise<Evidence> {
+  // One after the other: within a transaction there is one connection.
+  return { instances: await source.listInstances(), verifiers: await source.listVerifiers() };
 }
 
 /** Plans and applies, in a transaction that is under way, until there is nothing more to do. */
-export async function settle(transaction: KeyTransaction, { custody, policy }: Omit<ReconcilerDependencies, 'store'>, evidence: Evidence, actor: string) {
+export async function settle(transaction: KeyTransaction, { custody, policy }: Omit<ReconcilerDependencies, 'store'>, evidence: Evidence, actor: string, lost?: SigningAlgorithm) {
   const made: Move[] = [];
   for (let round = 0; ; round += 1) {
     if (round === MOST_ROUNDS) throw new TypeError('the plan for the signing keys does not come to rest');
     const set = await transaction.load();
-    const moves = plan(set.records, evidence, transaction.now, policy);
+    const moves = plan(set.records, evidence, transaction.now, policy, lost);
     for (const move of moves) await apply(move, transaction, custody, set, actor);
     made.push(...moves);
     if (moves.length === 0) return { isChanged: made.length > 0, moves: made };

@@ -25,6 +25,8 @@ export interface KeySnapshot {
   /** By kid: the keys whose tokens are still believed. */
   readonly verifiers: ReadonlyMap<string, Verifier>;
   readonly jwks: Document;
+  /** Keys that sign, or may come to, and that no KEK at hand opens: this instance cannot do what the set asks of it. */
+  readonly unopened: readonly { readonly kid: string; readonly signs: boolean; readonly cause: unknown }[];
 }
 
 /** A day when we cannot be reached; otherwise as long as the rotation's thresholds count on. */
@@ -39,9 +41,20 @@ export function createSnapshot({ version, records }: KeySet, custody: Custody, j
   const published = records
     .filter(({ state }) => STATES[state].isPublished)
     .sort((a, b) => ORDER[a.state] - ORDER[b.state] || SIGNING_ALGORITHMS.indexOf(a.ring) - SIGNING_ALGORITHMS.indexOf(b.ring) || a.createdAt.getTime() - b.createdAt.getTime());
+  const signers = new Map<SigningAlgorithm, Signer>();
+  const unopened: { kid: string; signs: boolean; cause: unknown }[] = [];
+  for (const record of published.filter(({ sealed }) => sealed !== undefined)) {
+    const { signs } = STATES[record.state];
+    try {
+      // A standby is opened too: an instance that could not sign with it must not be counted as having it.
+      const signer = toSigner(record, custody);
+      if (signs) signers.set(record.ring, signer);
+    } catch (cause) {
+      unopened.push({ kid: record.kid, signs, cause });
+    }
+  }
   return Object.freeze({
-    version,
-    signers: new Map(published.filter(({ state }) => STATES[state].signs).map((record) => [record.ring, toSigner(record, custody)])),
+    version, signers, unopened,
     verifiers: new Map(published.filter(({ state }) => STATES[state].verifies).map((record) => [record.kid, toVerifier(record)])),
     jwks: renderDocument({ keys: published.map(({ publicJwk }) => pickPublicMembers(publicJwk)) }, describeCaching(jwksMaxAgeSeconds)),
   });

@@ -38,7 +38,7 @@ export function createFetchCounter(): FetchCounter {
       return taken;
     },
     restore: (taken) => {
-      for (const count of taken) if (counts.size < MOST_CLASSES || counts.has(count.id)) add(count);
+      for (const count of taken) add(counts.size < MOST_CLASSES || counts.has(count.id) ? count : { ...count, ...OTHERS, id: `${OTHERS.family} ${OTHERS.network}` });
     },
   };
 }
@@ -58,7 +58,7 @@ export function familyOf(userAgent: string | undefined): string {
 /** The network that an address lies in: /24 of IPv4, /48 of IPv6. It names a data centre and not a machine. */
 export function prefixOf(address: string | undefined): string {
   if (address === undefined) return 'unknown';
-  const v4 = /^(?:::ffff:)?(\d{1,3}\.\d{1,3}\.\d{1,3})\.\d{1,3}$/.exec(address)?.[1];
+  const v4 = /^(?:::ffff:)?(\d{1,3}\.\d{1,3}\.\d{1,3})\.\d{1,3}$/i.exec(address)?.[1];
   if (v4 !== undefined) return `${v4}.0/24`;
   if (!address.includes(':')) return 'unknown';
   const [head = ''] = address.split('%');

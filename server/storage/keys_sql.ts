@@ -1,5 +1,5 @@
 import type { PublicJwk } from '../crypto/jwk.ts';
-import type { SigningAlgorithm } from '../oauth2/vocabulary.ts';
+import { isSigningAlgorithm, type SigningAlgorithm } from '../oauth2/vocabulary.ts';
 import { guardStore } from './failure.ts';
 import { Prisma, type PrismaClient, type SigningKey } from './generated/prisma/client.ts';
 
@@ -46,6 +46,9 @@ export interface KeyTransaction {
   /** The database's time: one clock for all instances. */
   readonly now: Date;
   load(): Promise<KeySet>;
+  /** Read here and not before: while the lock was waited for, an instance may have come back. */
+  listInstances(): Promise<readonly InstanceRecord[]>;
+  listVerifiers(): Promise<readonly VerifierRecord[]>;
   insert(record: KeyRecord): Promise<void>;
   /** Compare-and-set on the state: whether it won. Leaving `active` or `pending` for good drops the private half. */
   move(kid: string, from: KeyState, to: KeyState): Promise<boolean>;
@@ -62,6 +65,8 @@ export interface InstanceRecord {
   readonly startedAt: Date;
   readonly seenAt: Date;
   readonly servedVersion: bigint;
+  /** The rings that it is configured for. */
+  readonly rings: readonly SigningAlgorithm[];
   readonly skewMs: number;
 }
 
@@ -87,7 +92,7 @@ export interface KeyStore {
    */
   change<T extends { readonly isChanged: boolean }>(work: (transaction: KeyTransaction) => Promise<T>, options: { waits: boolean }): Promise<T | undefined>;
   /** Says that an instance lives and what it serves. Gives the version in force. */
-  beat(instance: { id: string; host: string; startedAt: Date; servedVersion: bigint; clock: Date }): Promise<bigint>;
+  beat(instance: { id: string; host: string; startedAt: Date; servedVersion: bigint; rings: readonly SigningAlgorithm[]; clock: Date }): Promise<bigint>;
   /** Takes an instance that ends out of the list, so that nobody waits for it. */
   leave(id: string): Promise<void>;
   listInstances(): Promise<readonly InstanceRecord[]>;
@@ -95,9 +100,12 @@ export interface KeyStore {
   countFetches(counts: readonly VerifierCount[]): Promise<void>;
   /** Newest first. */
   listEvents(limit: number): Promise<readonly KeyEvent[]>;
-  /** Drops instances and verifiers that were not seen since `before`. */
-  forget(before: { instances: Date; verifiers: Date }): Promise<void>;
+  /** Drops what was not seen for so long, by the database's clock, and the oldest verifiers beyond a bound. */
+  forget(seconds: { instances: number; verifiers: number }): Promise<void>;
 }
+
+/** Whoever invents user agents must not fill the table. */
+const MOST_VERIFIERS = 1_000;
 
 /** Any number will do that nothing else in this database locks on. */
 const LOCK = 8_247_310_552;
@@ -127,8 +135,9 @@ export function createKeyStore(prisma: PrismaClient): KeyStore {
       }),
     forget: ({ instances, verifiers }) =>
       guardStore('forget instances and verifiers', async () => {
-        await prisma.instance.deleteMany({ where: { seenAt: { lt: instances } } });
-        await prisma.verifier.deleteMany({ where: { lastFetchAt: { lt: verifiers } } });
+        await prisma.$executeRaw`DELETE FROM instances WHERE seen_at < clock_timestamp() - ${instances} * interval '1 second'`;
+        await prisma.$executeRaw`DELETE FROM verifiers WHERE last_fetch_at < clock_timestamp() - ${verifiers} * interval '1 second'
+          OR id IN (SELECT id FROM verifiers ORDER BY last_fetch_at DESC OFFSET ${MOST_VERIFIERS})`;
       }),
   };
 }
@@ -158,6 +167,8 @@ function createTransaction(tx: Prisma.TransactionClient, now: Date): KeyTransact
   return {
     now,
     load: () => loadKeySet(tx),
+    listInstances: () => listInstances(tx),
+    listVerifiers: () => listVerifiers(tx),
     insert: async ({ sealed, requestedAt, activatedAt, retiringAt, endedAt, ...rest }) => {
       await tx.signingKey.create({
         data: {
@@ -187,16 +198,26 @@ function createTransaction(tx: Prisma.TransactionClient, now: Date): KeyTransact
   };
 }
 
+async function listInstances(tx: Prisma.TransactionClient): Promise<InstanceRecord[]> {
+  const rows = await tx.instance.findMany({ orderBy: { startedAt: 'asc' } });
+  return rows.map((row) => ({ ...row, rings: row.rings.filter(isSigningAlgorithm) }));
+}
+
+async function listVerifiers(tx: Prisma.TransactionClient): Promise<VerifierRecord[]> {
+  const rows = await tx.verifier.findMany({ orderBy: { lastFetchAt: 'desc' } });
+  return rows.map((row) => ({ ...row, fetches: Number(row.fetches), notModified: Number(row.notModified) }));
+}
+
 function createInstanceMethods(prisma: PrismaClient): Pick<KeyStore, 'beat' | 'leave' | 'listInstances'> {
   return {
-    beat: ({ id, host, startedAt, servedVersion, clock }) =>
+    beat: ({ id, host, startedAt, servedVersion, rings, clock }) =>
       guardStore('say that this instance lives', async () => {
         const [row] = await prisma.$queryRaw<{ version: bigint }[]>`
           WITH beat AS (
-            INSERT INTO instances (id, host, started_at, seen_at, served_version, skew_ms)
-            VALUES (${id}::uuid, ${host}, ${startedAt}, clock_timestamp(), ${servedVersion},
+            INSERT INTO instances (id, host, started_at, seen_at, served_version, rings, skew_ms)
+            VALUES (${id}::uuid, ${host}, ${startedAt}, clock_timestamp(), ${servedVersion}, ${[...rings]},
               (EXTRACT(EPOCH FROM (${clock}::timestamptz - clock_timestamp())) * 1000)::int)
-            ON CONFLICT (id) DO UPDATE SET seen_at = EXCLUDED.seen_at, served_version = EXCLUDED.served_version, skew_ms = EXCLUDED.skew_ms
+            ON CONFLICT (id) DO UPDATE SET seen_at = EXCLUDED.seen_at, served_version = EXCLUDED.served_version, rings = EXCLUDED.rings, skew_ms = EXCLUDED.skew_ms
           ) SELECT version FROM key_set_version WHERE id = 1`;
         if (row === undefined) throw new TypeError('the key set has no version');
         return row.version;
@@ -205,17 +226,13 @@ function createInstanceMethods(prisma: PrismaClient): Pick<KeyStore, 'beat' | 'l
       guardStore('take this instance out', async () => {
         await prisma.instance.deleteMany({ where: { id } });
       }),
-    listInstances: () => guardStore('read the instances', () => prisma.instance.findMany({ orderBy: { startedAt: 'asc' } })),
+    listInstances: () => guardStore('read the instances', () => listInstances(prisma)),
   };
 }
 
 function createVerifierMethods(prisma: PrismaClient): Pick<KeyStore, 'listVerifiers' | 'countFetches'> {
   return {
-    listVerifiers: () =>
-      guardStore('read the verifiers', async () => {
-        const rows = await prisma.verifier.findMany({ orderBy: { lastFetchAt: 'desc' } });
-        return rows.map((row) => ({ ...row, fetches: Number(row.fetches), notModified: Number(row.notModified) }));
-      }),
+    listVerifiers: () => guardStore('read the verifiers', () => listVerifiers(prisma)),
     countFetches: (counts) =>
       guardStore('count what verifiers fetched', async () => {
         if (counts.length === 0) return;

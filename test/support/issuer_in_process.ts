@@ -59,7 +59,7 @@ export async function startTestIssuer(env: Record<string, string> = {}): Promise
   const keks = new Secret(parseKekRing(secrets.keks.reveal()));
   const disk = createDiskSnapshot(config.dataDir, config.issuer, keks);
   const app = await createApp({ config, keks, cookieKeys: secrets.cookieKeys.reveal(), disk, clock, log: { debug: record, info: record, warn: record, error: record } });
-  app.start();
+  await app.start();
   const server = createServer(app.handle);
   await new Promise<void>((resolve) => server.listen(config.port, '127.0.0.1', resolve));
   const url = config.issuer;

@@ -23,6 +23,7 @@ CREATE TABLE "instances" (
     "started_at" TIMESTAMPTZ(3) NOT NULL,
     "seen_at" TIMESTAMPTZ(3) NOT NULL,
     "served_version" BIGINT NOT NULL,
+    "rings" TEXT[],
     "skew_ms" INTEGER NOT NULL,
 
     CONSTRAINT "instances_pkey" PRIMARY KEY ("id")

@@ -1,0 +1,86 @@
+// vouch keys ...: how each is spelled. What they do is loaded when needed.
+import type { Command } from 'commander';
+import type { AdminApi } from '../admin_api.ts';
+import { describe, type ProgramInput } from '../command.ts';
+import { CliError } from '../errors.ts';
+
+interface Common {
+  readonly json?: boolean;
+  readonly browser: boolean;
+}
+
+const ALGORITHMS = ['RS256', 'ES256'];
+const DEFAULT_LIMIT = '20';
+const MOST_EVENTS = 500;
+
+export function addKeys(program: Command, input: ProgramInput): void {
+  const keys = describe(program.command('keys'), "See and change the issuer's signing keys, as an admin.", 'vouch keys list');
+  const add = (name: string, about: string, example: string): Command =>
+    describe(keys.command(name), about, example)
+      .option('--json', 'as JSON')
+      .option('--no-browser', 'only print the address of the sign-in page, if one is needed');
+  const connect = (options: Common): Promise<AdminApi> => createApi(input, options);
+
+  add('list', 'List the rings, what happens to each key next, and the instances.', 'vouch keys list')
+    .action(async (options: Common) => {
+      const { listKeys } = await import('./list.ts');
+      await listKeys(await connect(options), options.json === true);
+    });
+  add('rotate', 'Let the standby take over as soon as every verifier can have it.', 'vouch keys rotate --alg ES256 --plan')
+    .option('--alg <algorithm>', 'the ring: RS256 or ES256', 'RS256')
+    .option('--plan', 'say what would happen, and change nothing')
+    .action(async (options: Common & { alg: string; plan?: boolean }) => {
+      const ring = checkAlgorithm(options.alg);
+      const { rotateKeys } = await import('./rotate.ts');
+      await rotateKeys(await connect(options), { ring, isPlan: options.plan === true, isJson: options.json === true });
+    });
+  add('cancel', 'Call a rotation off that has not happened yet.', 'vouch keys cancel --alg RS256')
+    .option('--alg <algorithm>', 'the ring: RS256 or ES256', 'RS256')
+    .action(async (options: Common & { alg: string }) => {
+      const ring = checkAlgorithm(options.alg);
+      const { cancelRotation } = await import('./rotate.ts');
+      await cancelRotation(await connect(options), { ring, isJson: options.json === true });
+    });
+  add('revoke', 'Drop a key at once everywhere, and prove that it is gone. For emergencies.', 'vouch keys revoke --reason "seen on a laptop" -- <kid>')
+    .argument('<kid>', 'which key; one that begins with - goes last, after --')
+    .requiredOption('--reason <text>', 'why, for the history (required)')
+    .option('--yes', 'do not ask')
+    .action(async (kid: string, options: Common & { reason: string; yes?: boolean }) => {
+      const { revokeKey } = await import('./revoke.ts');
+      await revokeKey(await connect(options), { kid, reason: options.reason, isSure: options.yes === true, isJson: options.json === true });
+    });
+  add('history', 'Show who changed what, when and why.', 'vouch keys history --limit 50')
+    .option('--limit <count>', `how many changes, ${MOST_EVENTS} at most`, DEFAULT_LIMIT)
+    .action(async (options: Common & { limit: string }) => {
+      const limit = checkLimit(options.limit);
+      const { showHistory } = await import('./reports.ts');
+      await showHistory(await connect(options), { limit, isJson: options.json === true });
+    });
+  add('verifiers', 'Show who fetches the keys, and which keys they cannot have yet.', 'vouch keys verifiers --json')
+    .action(async (options: Common) => {
+      const { showVerifiers } = await import('./reports.ts');
+      await showVerifiers(await connect(options), options.json === true);
+    });
+  add('rewrap', 'Seal every private half again, after VOUCH_KEK got a new first key.', 'vouch keys rewrap')
+    .action(async (options: Common) => {
+      const { rewrapKeys } = await import('./reports.ts');
+      await rewrapKeys(await connect(options), options.json === true);
+    });
+}
+
+async function createApi({ home, clock, environment }: ProgramInput, options: Common): Promise<AdminApi> {
+  const [{ createAdminApi }, { chooseIssuer }, { createConnect }] = await Promise.all([import('../admin_api.ts'), import('../sign_in.ts'), import('../use_session.ts')]);
+  const issuer = await chooseIssuer(home, undefined, environment.issuer);
+  return createAdminApi({ home, clock, issuer, connect: createConnect(clock), opensBrowser: options.browser, browser: environment.browser });
+}
+
+function checkAlgorithm(text: string): string {
+  if (ALGORITHMS.includes(text)) return text;
+  throw new CliError('usage', `--alg must be ${ALGORITHMS.join(' or ')}`);
+}
+
+function checkLimit(text: string): number {
+  const limit = /^\d{1,3}$/.test(text) ? Number(text) : 0;
+  if (limit >= 1 && limit <= MOST_EVENTS) return limit;
+  throw new CliError('usage', `--limit must be a whole number from 1 to ${MOST_EVENTS}`);
+}

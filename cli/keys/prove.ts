@@ -1,0 +1,75 @@
+// Proof that a revoked key is gone: by what every instance says of itself, and by what the public address serves.
+import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { AdminApi } from '../admin_api.ts';
+import { formatDuration } from '../time.ts';
+import { readOverview, type Instance, type Overview } from './answers.ts';
+
+const PROOF_MS = 30_000;
+const PAUSE_MS = 500;
+/** In a row, so that several instances behind one address are met. */
+const FETCHES = 10;
+const FETCH_TIMEOUT_MS = 5_000;
+
+export interface Proof {
+  readonly what: 'jwks' | 'instance';
+  readonly subject: string;
+  readonly isProved: boolean;
+  readonly sentence: string;
+}
+
+/** The public JWKS, asked past every cache that respects a query. Resolves within 30 s and a fetch. */
+export async function proveJwks(issuer: string, kid: string): Promise<Proof> {
+  const url = `${issuer}/oauth/jwks`;
+  const end = performance.now() + PROOF_MS;
+  let [inRow, fault] = [0, 'it was not asked'];
+  while (inRow < FETCHES && performance.now() < end) {
+    const found = await findFault(url, kid);
+    if (found === undefined) inRow += 1;
+    else {
+      [inRow, fault] = [0, found];
+      await sleep(PAUSE_MS);
+    }
+  }
+  const isProved = inRow === FETCHES;
+  const sentence = isProved ? `${url} answered ${FETCHES} times in a row without ${kid}` : `${url} does not yet answer without ${kid} each time: ${fault}`;
+  return { what: 'jwks', subject: url, isProved, sentence };
+}
+
+async function findFault(url: string, kid: string): Promise<string | undefined> {
+  try {
+    const response = await fetch(`${url}?nocache=${randomBytes(8).toString('hex')}`, {
+      // Not a verifier: its family must be told apart from those that a rotation waits for.
+      headers: { 'user-agent': 'vouch-proof', 'cache-control': 'no-cache' },
+      redirect: 'manual',
+      signal: AbortSignal.timeout(FETCH_TIMEOUT_MS),
+    });
+    if (response.status !== 200) return `it answered ${response.status}`;
+    const { keys } = (await response.json()) as { keys: readonly { kid?: unknown }[] };
+    if (keys.length === 0) return 'it holds no key';
+    return keys.some((key) => key.kid === kid) ? 'it still holds the key' : undefined;
+  } catch {
+    return 'it could not be fetched';
+  }
+}
+
+/** Every live instance, against the version that the revocation made. Resolves within 30 s, not counting a sign-in. */
+export async function proveInstances(api: AdminApi): Promise<readonly Proof[]> {
+  const first = readOverview(await api.get('/keys'));
+  const end = performance.now() + PROOF_MS;
+  for (let overview = first; ; overview = readOverview(await api.get('/keys'))) {
+    const proofs = overview.instances.filter(({ isLive }) => isLive).map((instance) => describeInstance(instance, first.version, overview));
+    const isDone = proofs.length > 0 && proofs.every(({ isProved }) => isProved);
+    if (isDone || performance.now() >= end) return proofs.length > 0 ? proofs : [NOBODY];
+    await sleep(PAUSE_MS);
+  }
+}
+
+const NOBODY: Proof = { what: 'instance', subject: 'none', isProved: false, sentence: 'no instance says that it lives' };
+
+function describeInstance({ host, id, servedVersion, seenAt }: Instance, version: bigint, { now }: Overview): Proof {
+  const name = `instance ${host} ${id.slice(0, 8)}`;
+  if (servedVersion >= version) return { what: 'instance', subject: id, isProved: true, sentence: `${name} serves version ${servedVersion}` };
+  const sentence = `${name} last said ${formatDuration(now - seenAt)} ago that it serves version ${servedVersion}, and ${version} is needed; if it is not running, it is left out once it has been silent for VOUCH_KEY_STALE_SECONDS`;
+  return { what: 'instance', subject: id, isProved: false, sentence };
+}

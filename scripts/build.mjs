@@ -6,7 +6,7 @@ import path from 'node:path';
 import { binDir, ensureInstalled, pathWithBin, printError, root } from './install.mjs';
 
 const dist = path.join(root, 'dist');
-const isTypeScript = (file) => /\.ts$/.test(file);
+const isForTheBuildAlone = (file) => file.endsWith('.ts') || path.basename(file).startsWith('.');
 
 try {
   await ensureInstalled();
@@ -14,7 +14,7 @@ try {
   const { status } = spawnSync(path.join(binDir, 'tsc'), ['-p', 'tsconfig.build.json'], { cwd: root, env: { ...process.env, PATH: pathWithBin() }, stdio: 'inherit' });
   if (status === 0) {
     // What the compiler leaves behind and the programs read at run time: assets, the CLI's launcher, migrations.
-    for (const room of ['server', 'cli']) cpSync(path.join(root, room), path.join(dist, room), { recursive: true, filter: (file) => !isTypeScript(file) });
+    for (const room of ['server', 'cli']) cpSync(path.join(root, room), path.join(dist, room), { recursive: true, filter: (file) => !isForTheBuildAlone(file) });
     cpSync(path.join(root, 'prisma', 'migrations'), path.join(dist, 'prisma', 'migrations'), { recursive: true });
   }
   process.exitCode = status ?? 1;

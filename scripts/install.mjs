@@ -227,7 +227,7 @@ const installAdvice = [
 
 /** What npm said, without its warnings (an older Node gives many, and they hide the cause) and its page of usage. */
 function causeOf(output) {
-  const lines = output.trimEnd().split('\n').filter((line) => !line.startsWith('npm warn') && line.trim() !== 'npm error');
+  const lines = output.trimEnd().split('\n').filter((line) => !/^npm warn|^npm (error|ERR!)\s*$/i.test(line));
   return lines.length > 20 ? [...lines.slice(0, 12), '...', ...lines.slice(-1)].join('\n') : lines.join('\n');
 }
 

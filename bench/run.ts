@@ -1,0 +1,166 @@
+// npm run bench [-- --rounds 9 --seconds 1 --connections 32]
+// How close the issuer comes to the least that an answer can cost, as ratios within one run: absolute numbers are the
+// machine's. The verdict is by processor time of the server alone, which the load generator's share does not touch.
+// A target that is missed is reported, not an error.
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { availableParallelism, cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { findFreePort } from '../test/support/free_port.ts';
+import { compare, type Comparison, type Effort, type Load, type Server } from './measure.ts';
+
+/** One comparison. To add one: say what the issuer is asked, and which baseline does the least of the same work. */
+interface Contest {
+  readonly name: string;
+  /** The least ratio of answers per CPU-second to the baseline's. */
+  readonly target: number;
+  prepare(issuer: Issuer): Promise<{ readonly load: Load; readonly baseline: BaselineProcess }>;
+}
+
+interface Issuer {
+  readonly pid: number;
+  readonly url: string;
+}
+
+interface BaselineProcess extends Server {
+  stop(): void;
+}
+
+const CONTESTS: readonly Contest[] = [
+  { name: 'JWKS', target: 0.8, prepare: (issuer) => prepareDocument(issuer, '/oauth/jwks') },
+  { name: 'discovery', target: 0.8, prepare: (issuer) => prepareDocument(issuer, '/.well-known/openid-configuration') },
+];
+
+const START_SECONDS = 60;
+
+/** The real issuer, as a process of its own on an empty data folder; returns when it is ready. */
+async function startIssuer(): Promise<Issuer> {
+  const dataDir = mkdtempSync(join(tmpdir(), 'vouch-bench-'));
+  const port = await findFreePort();
+  const url = `http://localhost:${port}`;
+  const { PATH, HOME } = process.env;
+  const env = { PATH, HOME, VOUCH_ISSUER: url, VOUCH_PORT: String(port), VOUCH_DATA_DIR: dataDir, VOUCH_LOG_LEVEL: 'error' };
+  const child = spawn(process.execPath, [fileURLToPath(new URL('../server/main.ts', import.meta.url))], { env, stdio: ['ignore', 'ignore', 'inherit'] });
+  cleanups.push(() => {
+    child.kill('SIGKILL');
+    // A killed process may take a moment to let go of its folder.
+    rmSync(dataDir, { recursive: true, force: true, maxRetries: 10 });
+  });
+  const end = Date.now() + START_SECONDS * 1000;
+  while (Date.now() < end) {
+    if (child.exitCode !== null) throw new Error(`the issuer ended at its start with exit code ${child.exitCode}`);
+    const response = await fetch(`${url}/readyz`).catch(() => undefined);
+    if (response?.ok) return { pid: child.pid ?? 0, url };
+    await sleep(100);
+  }
+  throw new Error(`the issuer was not ready in ${START_SECONDS} s`);
+}
+
+/** A public document, against a server that answers with as many bytes of the same type. */
+async function prepareDocument(issuer: Issuer, path: string): Promise<{ load: Load; baseline: BaselineProcess }> {
+  const { host, port } = new URL(issuer.url);
+  const load: Load = { url: `http://127.0.0.1:${port}${path}`, method: 'GET', headers: { host } };
+  const response = await fetch(`${issuer.url}${path}`);
+  if (!response.ok) throw new Error(`${path} answers ${response.status}`);
+  const bytes = (await response.arrayBuffer()).byteLength;
+  const baseline = await startBaseline(['fixed', String(bytes), response.headers.get('content-type') ?? '']);
+  return { load, baseline };
+}
+
+/** Starts bench/baseline.ts; its load is the one request that its mode is made for. */
+async function startBaseline(args: readonly string[]): Promise<BaselineProcess> {
+  const file = fileURLToPath(new URL('./baseline.ts', import.meta.url));
+  const child = spawn(process.execPath, [file, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+  cleanups.push(() => child.kill('SIGKILL'));
+  for await (const line of createInterface({ input: child.stdout })) {
+    const { port, body } = JSON.parse(line) as { port: number; body?: string };
+    const url = `http://127.0.0.1:${port}/`;
+    return {
+      pid: child.pid ?? 0,
+      load: body === undefined ? { url, method: 'GET', headers: {} } : { url, method: 'POST', headers: { 'content-type': 'application/x-www-form-urlencoded' }, body },
+      stop: () => child.kill('SIGKILL'),
+    };
+  }
+  throw new Error(`the baseline server (${args.join(' ')}) ended before it listened`);
+}
+
+async function runContest(contest: Contest, issuer: Issuer, effort: Effort): Promise<Comparison> {
+  const { load, baseline } = await contest.prepare(issuer);
+  try {
+    return await compare({ pid: issuer.pid, load }, baseline, effort);
+  } finally {
+    baseline.stop();
+  }
+}
+
+// ── The table ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+const HEAD = ['', 'ratio', 'target', '', 'per CPU-second', 'baseline', 'per second', 'baseline'];
+
+const round = (value: number) => (Number.isNaN(value) ? 'n/a' : Math.round(value).toLocaleString('en'));
+
+function renderRow({ name, target }: Contest, { ours, baseline, ratio }: Comparison): string[] {
+  // Without /proc there is no processor time; the wall's ratio is the next best.
+  const decisive = Number.isNaN(ratio.perCpuSecond) ? ratio.perSecond : ratio.perCpuSecond;
+  return [
+    name, decisive.toFixed(2), `>= ${target.toFixed(2)}`, decisive >= target ? 'reached' : 'missed',
+    round(ours.perCpuSecond), round(baseline.perCpuSecond), round(ours.perSecond), round(baseline.perSecond),
+  ];
+}
+
+function printTable(rows: readonly (readonly string[])[]): void {
+  const widths = HEAD.map((head, column) => Math.max(head.length, ...rows.map((row) => row[column]?.length ?? 0)));
+  for (const row of [HEAD, ...rows]) {
+    console.log(row.map((cell, column) => (column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0))).join('  ').trimEnd());
+  }
+}
+
+function readEffort(): Effort {
+  const { values } = parseArgs({ options: { rounds: { type: 'string', default: '9' }, seconds: { type: 'string', default: '1' }, connections: { type: 'string', default: '32' } } });
+  const [rounds, seconds, connections] = [values.rounds, values.seconds, values.connections].map(Number);
+  if (!rounds || !seconds || !connections || [rounds, seconds, connections].some((value) => !Number.isInteger(value) || value > 1000)) {
+    throw new TypeError('--rounds, --seconds and --connections are whole numbers from 1 to 1000');
+  }
+  return { rounds, seconds, connections };
+}
+
+// ── All of it ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Undone in reverse at the end, and at a Ctrl-C (which the children get from the terminal themselves). */
+const cleanups: (() => unknown)[] = [];
+
+function cleanUp(): void {
+  for (const undo of cleanups.splice(0).reverse()) undo();
+}
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(signal, () => {
+    cleanUp();
+    process.exit(130);
+  });
+}
+
+async function main(): Promise<void> {
+  const effort = readEffort();
+  const { rounds, seconds, connections } = effort;
+  const minutes = Math.ceil((CONTESTS.length * 2 * (rounds * seconds + 3)) / 60); // 3 s to warm up
+  console.log(`Node ${process.version}, ${availableParallelism()} processors (${cpus()[0]?.model.trim() ?? 'unknown'}), embedded storage`);
+  console.log(`${rounds} rounds of ${seconds} s each, ${connections} connections, medians; about ${minutes} min\n`);
+  const issuer = await startIssuer();
+  const rows: string[][] = [];
+  for (const contest of CONTESTS) rows.push(renderRow(contest, await runContest(contest, issuer, effort)));
+  printTable(rows);
+}
+
+try {
+  await main();
+} catch (error) {
+  console.error(`error: ${error instanceof Error ? error.message : String(error)}`);
+  process.exitCode = 1;
+} finally {
+  cleanUp();
+}

@@ -3,6 +3,8 @@ export default {
   testEnvironment: 'node',
   roots: ['<rootDir>/test'],
   testMatch: ['**/*.test.ts'],
+  // Three processes and four verifiers under load for five minutes: npm run test:cluster.
+  testPathIgnorePatterns: ['/node_modules/', ...(process.env.CLUSTER === undefined ? ['<rootDir>/test/cluster/'] : [])],
   extensionsToTreatAsEsm: ['.ts'],
   transform: {
     '^.+\\.ts$': ['@swc/jest', {

@@ -196,13 +196,13 @@ async function history({ keys, limit, isJson }: Work): Promise<boolean> {
 }
 
 /** One transaction a key: Ctrl-C takes effect between two of them, and the next run does all of them again. */
-async function rewrap({ keys, isJson }: Work): Promise<boolean> {
+async function rewrap({ keys, actor, isJson }: Work): Promise<boolean> {
   let isStopping = false;
   const stop = () => {
     isStopping = true;
   };
   process.on('SIGINT', stop).on('SIGTERM', stop);
-  const count = await keys.rewrap((done, of) => {
+  const count = await keys.rewrap(actor, (done, of) => {
     note(`${done} of ${of} private halves sealed again`);
     if (isStopping && done < of) throw new Refused('interrupted', `stopped after ${done} of ${of}; each key is whole, and running it again finishes the work`);
   });

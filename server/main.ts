@@ -8,7 +8,7 @@ import { parseKekRing } from './crypto/kek.ts';
 import { documentOf, serveDocument } from './http/document.ts';
 import { pathOf } from './http/front.ts';
 import { sendJson } from './http/reply.ts';
-import { createDiskSnapshot, findPolicyFaults, type KeptDocument } from './keys/keys.ts';
+import { createDiskSnapshot, findPolicyFaults, type KeptSnapshot } from './keys/keys.ts';
 import { systemClock } from './lib/clock.ts';
 import { Refused, Unavailable } from './lib/errors.ts';
 import { Secret } from './lib/secret.ts';
@@ -85,14 +85,15 @@ async function createInvitation({ accounts }: App, { issuer }: Config): Promise<
 async function serve(prepared: Prepared, stopping: Promise<void>): Promise<void> {
   const { config, disk, log, now } = prepared;
   const kept = disk.read(now);
-  let handle: RequestListener = createEarlyFront(typeof kept === 'string' ? [] : kept);
-  const open = () => listen((request, response) => { handle(request, response); }, config.port, config.host, 'VOUCH_PORT');
+  const openings = openApp(prepared, typeof kept !== 'string', stopping);
+  const boot: Boot = { app: undefined, firstAttempt: openings.firstAttempt };
+  const open = () => listen(createEntrance(boot, kept, config), config.port, config.host, 'VOUCH_PORT');
   const early = typeof kept === 'string' ? undefined : await open();
   if (typeof kept === 'string') log[kept.startsWith('there is none') ? 'debug' : 'warn']({ why: kept }, 'nothing can be published before storage is open');
 
-  const app = await openApp(prepared, early !== undefined, stopping);
-  if (app !== undefined) {
-    ({ handle } = app);
+  boot.app = await openings.app;
+  if (boot.app !== undefined) {
+    const { app } = boot;
     const servers = [early ?? (await open())];
     if (config.opsPort !== undefined) servers.push(await listen(app.handleOps, config.opsPort, config.host, 'VOUCH_OPS_PORT'));
     await app.start();
@@ -106,30 +107,66 @@ async function serve(prepared: Prepared, stopping: Promise<void>): Promise<void>
 
 const RETRY_MS = 2_000;
 
-/** Tries until the stores are there, if something is published meanwhile; undefined when it was told to stop before. */
-async function openApp(options: AppOptions, retries: boolean, stopping: Promise<void>): Promise<App | undefined> {
-  const { createApp } = await import('./app.ts');
+/**
+ * Tries until the stores are there, if something is published meanwhile. `app` is undefined when it was told to stop before;
+ * `firstAttempt` resolves when the first try has come to an end, good or bad (undefined).
+ */
+function openApp(options: AppOptions, retries: boolean, stopping: Promise<void>): { app: Promise<App | undefined>; firstAttempt: Promise<App | undefined> } {
   const stopped = stopping.then(() => 'stopped' as const);
-  for (;;) {
-    try {
-      return await createApp(options);
-    } catch (error) {
-      if (!retries || !(error instanceof Unavailable)) throw error;
-      options.log.warn({ error: describeError(error) }, 'storage is away; the last known keys are published meanwhile');
+  const attempt = async () => {
+    const { createApp } = await import('./app.ts');
+    return createApp(options);
+  };
+  const first = attempt();
+  const app = (async () => {
+    for (let next = first; ; next = attempt()) {
+      try {
+        return await next;
+      } catch (error) {
+        if (!retries || !(error instanceof Unavailable)) throw error;
+        options.log.warn({ error: describeError(error) }, 'storage is away; the last known keys are published meanwhile');
+      }
+      if ((await Promise.race([sleep(RETRY_MS), stopped])) === 'stopped') return undefined;
     }
-    if ((await Promise.race([sleep(RETRY_MS), stopped])) === 'stopped') return undefined;
-  }
+  })();
+  return { app, firstAttempt: first.catch(() => undefined) };
 }
 
-/** What an instance can answer while its stores are away. */
-function createEarlyFront(kept: readonly KeptDocument[]): RequestListener {
-  const documents = new Map(kept.map(({ path, body, cacheControl }) => [path, documentOf(body, cacheControl)]));
+interface Boot {
+  app: App | undefined;
+  readonly firstAttempt: Promise<App | undefined>;
+}
+
+/** Longer than a start takes where there is room to breathe, shorter than what AWS waits for keys. */
+const HOLD_MS = 4_000;
+
+/**
+ * Answers with the issuer once it is there; before, with the documents that were kept. Those are served at once only while
+ * every key that signs now must be among them: older ones, of an instance that was long away, wait for the first attempt
+ * to reach the stores, and are what there is when that fails.
+ */
+function createEntrance(boot: Boot, kept: KeptSnapshot | string, { keys }: Config): RequestListener {
+  const { documents, ageSeconds } = typeof kept === 'string' ? { documents: [], ageSeconds: 0 } : kept;
+  const rendered = new Map(documents.map(({ path, body, cacheControl }) => [path, documentOf(body, cacheControl)]));
+  const isCurrent = ageSeconds < keys.leadSeconds - keys.jwksMaxAgeSeconds;
+  const held = Promise.race([boot.firstAttempt, sleep(HOLD_MS, undefined)]);
   return (request, response) => {
+    if (boot.app !== undefined) {
+      boot.app.handle(request, response);
+      return;
+    }
     const path = pathOf(request);
-    const document = documents.get(path);
-    if (document !== undefined) serveDocument(request, response, document);
-    else if (path === '/healthz') sendJson(response, 200, { status: 'ok' });
-    else sendJson(response, 503, { error: 'temporarily_unavailable', error_description: 'The issuer is starting. Try again in a moment.' });
+    const document = rendered.get(path);
+    if (path === '/healthz') sendJson(response, 200, { status: 'ok' });
+    else if (document === undefined) sendJson(response, 503, { error: 'temporarily_unavailable', error_description: 'The issuer is starting. Try again in a moment.' });
+    else if (isCurrent) serveDocument(request, response, document);
+    else {
+      void held.then((opened) => {
+        const app = boot.app ?? opened;
+        if (app !== undefined) app.handle(request, response);
+        else serveDocument(request, response, document);
+      });
+    }
   };
 }
 

@@ -57,7 +57,7 @@ export function createAdmin(options: AdminOptions): Router {
     await keys.cancel(await readRing(ctx), admin.accountId);
     return { cancelled: true };
   });
-  route('post', '/keys/rewrap', WRITE, async () => ({ rewrapped: await keys.rewrap(() => undefined) }));
+  route('post', '/keys/rewrap', WRITE, async (_ctx, admin) => ({ rewrapped: await keys.rewrap(admin.accountId, () => undefined) }));
   route('post', '/keys/:kid/revoke', WRITE, async (ctx, admin) => {
     const { reason } = await readJsonBody(ctx.req);
     if (typeof reason !== 'string' || reason.trim() === '' || reason.length > 500) throw new Refused('invalid_request', 'reason is required: a sentence of at most 500 characters, for the history');

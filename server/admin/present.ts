@@ -5,8 +5,12 @@ import type { KeysOverview, Move, RingOverview, VerifierOverview } from '../keys
  * private half: every member is picked by name.
  */
 
-export function presentOverview({ version, now, rings, instances }: KeysOverview) {
+export function presentOverview({ version, now, rings, instances, policy }: KeysOverview) {
   return {
+    policy: {
+      retention_seconds: policy.retentionSeconds, longest_token_seconds: policy.longestTokenSeconds, verifier_wait_seconds: policy.verifierWaitSeconds,
+      stale_seconds: policy.staleSeconds, jwks_max_age_seconds: policy.jwksMaxAgeSeconds,
+    },
     version: version.toString(),
     now: now.toISOString(),
     rings: rings.map(presentRing),

@@ -3,6 +3,7 @@ import type { SigningAlgorithm } from '../oauth2/vocabulary.ts';
 import type { KeyEvent, KeyRecord, KeyStore, KeyTransaction } from '../storage/storage.ts';
 import { checkGate, isKnown, isLive, plusSeconds, type Evidence, type Gate } from './evidence.ts';
 import type { Move } from './plan.ts';
+import type { KeyPolicy } from './policy.ts';
 import { readEvidence, settle, type ReconcilerDependencies } from './reconciler.ts';
 import { STATES } from './state.ts';
 
@@ -17,6 +18,7 @@ export interface RingOverview {
 }
 
 export interface KeysOverview {
+  readonly policy: KeyPolicy;
   readonly version: bigint;
   readonly now: Date;
   readonly rings: readonly RingOverview[];
@@ -48,7 +50,7 @@ export interface KeyAdministration {
   /** Drops a key at once. An active one gives way to its standby, however young that is. Throws NotFound, or Refused for one that is out of use. */
   revoke(kid: string, actor: string, reason: string): Promise<{ readonly revoked: KeyRecord; readonly moves: readonly Move[] }>;
   /** Seals every private half again under the first KEK, one transaction a key, so that it can be stopped anywhere. */
-  rewrap(onProgress: (done: number, of: number) => void): Promise<number>;
+  rewrap(actor: string, onProgress: (done: number, of: number) => void): Promise<number>;
 }
 
 export function createAdministration(dependencies: ReconcilerDependencies): KeyAdministration {
@@ -75,7 +77,7 @@ export function createAdministration(dependencies: ReconcilerDependencies): KeyA
       const [{ version, records, readAt: now }, evidence, instances] = await Promise.all([store.load(), readEvidence(store), store.listInstances()]);
       const rings = [...new Set([...policy.rings, ...records.map(({ ring }) => ring)])];
       return {
-        version, now,
+        version, now, policy,
         rings: rings.map((ring) => describeRing(ring, records.filter((record) => record.ring === ring), evidence, now, dependencies)),
         instances: instances.map((instance) => ({ ...instance, isLive: isLive(instance.seenAt, now, policy) })),
       };
@@ -107,7 +109,7 @@ export function createAdministration(dependencies: ReconcilerDependencies): KeyA
         return { isChanged: true, revoked, moves };
       });
     },
-    rewrap: async (onProgress) => {
+    rewrap: async (actor, onProgress) => {
       const { records } = await store.load();
       const sealed = records.filter((record) => record.sealed !== undefined);
       let done = 0;
@@ -115,8 +117,14 @@ export function createAdministration(dependencies: ReconcilerDependencies): KeyA
         const { sealed: from } = record;
         if (from === undefined) continue;
         const to = custody.seal(custody.open(record), record);
-        await change(store, async (transaction) => ({ isChanged: false, won: await transaction.reseal(record.kid, from, to) }));
-        done += 1;
+        const { won } = await change(store, async (transaction) => {
+          const won = await transaction.reseal(record.kid, from, to);
+          const { version } = await transaction.load();
+          if (won) await transaction.record({ kind: 'sealed again', ring: record.ring, kid: record.kid, actor, reason: '', version });
+          return { isChanged: false, won };
+        });
+        // Lost: the key left its state meanwhile, and its private half with it.
+        if (won) done += 1;
         onProgress(done, sealed.length);
       }
       return done;

@@ -11,6 +11,12 @@ export interface KeptDocument {
   readonly cacheControl: string;
 }
 
+export interface KeptSnapshot {
+  readonly documents: readonly KeptDocument[];
+  /** Since it was last known to be what is published. */
+  readonly ageSeconds: number;
+}
+
 interface Kept {
   readonly issuer: string;
   readonly version: string;
@@ -21,8 +27,8 @@ interface Kept {
 export interface DiskSnapshot {
   /** Writes whole or not at all. */
   write(version: bigint, documents: readonly KeptDocument[], at: Date): void;
-  /** The documents of the last good snapshot, or in a sentence why there is none that may be used. */
-  read(now: Date): readonly KeptDocument[] | string;
+  /** The last good snapshot, or in a sentence why there is none that may be used. */
+  read(now: Date): KeptSnapshot | string;
 }
 
 /** A week: longer than any outage that nobody ends, far shorter than a key's life. */
@@ -52,7 +58,7 @@ export function createDiskSnapshot(folder: string, issuer: string, keks: Secret<
       if (kept === undefined) return `${file} was altered, is cut off, or was made under another key-encryption key`;
       if (kept.issuer !== issuer) return `${file} is of another issuer, ${kept.issuer}`;
       const ageSeconds = (now.getTime() - Date.parse(kept.writtenAt)) / 1000;
-      return ageSeconds < OLDEST_SECONDS ? kept.documents : `${file} is older than ${OLDEST_SECONDS / 86_400} days`;
+      return ageSeconds < OLDEST_SECONDS ? { documents: kept.documents, ageSeconds } : `${file} is older than ${OLDEST_SECONDS / 86_400} days`;
     },
   };
 }

@@ -20,7 +20,7 @@ import { createSnapshot, type KeySnapshot } from './snapshot.ts';
 import { createFetchCounter, type FetchCounter } from './verifiers.ts';
 
 export type { KeyAdministration, KeysOverview, RingOverview, VerifierOverview } from './administration.ts';
-export { createDiskSnapshot, type DiskSnapshot, type KeptDocument } from './disk_snapshot.ts';
+export { createDiskSnapshot, type DiskSnapshot, type KeptDocument, type KeptSnapshot } from './disk_snapshot.ts';
 export type { Move } from './plan.ts';
 export { findPolicyFaults, type KeyPolicy } from './policy.ts';
 export type { KeySnapshot, Signer, Verifier } from './snapshot.ts';

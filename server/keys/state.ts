@@ -16,7 +16,8 @@ interface StateRow {
 }
 
 export const STATES: Readonly<Record<KeyState, StateRow>> = {
-  pending: { isPublished: true, signs: false, verifies: false, next: ['active', 'revoked'] },
+  // Believed already: another instance may have begun to sign with it a moment before this one hears of that.
+  pending: { isPublished: true, signs: false, verifies: true, next: ['active', 'revoked'] },
   active: { isPublished: true, signs: true, verifies: true, next: ['retiring', 'revoked'] },
   retiring: { isPublished: true, signs: false, verifies: true, next: ['retired', 'revoked'] },
   retired: { isPublished: false, signs: false, verifies: false, next: [] },

@@ -28,7 +28,7 @@ const write = () => {
 
 test('gives back what was written, from a file that only its owner reads, with nothing left beside it', () => {
   write();
-  expect(open().read(later(60))).toEqual(DOCUMENTS);
+  expect(open().read(later(60))).toEqual({ documents: DOCUMENTS, ageSeconds: expect.any(Number) });
   expect([statSync(folder).mode & 0o777, statSync(file).mode & 0o777]).toEqual([0o700, 0o600]);
   expect(readdirSync(folder)).toEqual(['published.json']);
 });
@@ -36,7 +36,7 @@ test('gives back what was written, from a file that only its owner reads, with n
 test('a later snapshot takes the place of an earlier one', () => {
   write();
   open().write(8n, DOCUMENTS.slice(1), later(10));
-  expect(open().read(later(60))).toEqual(DOCUMENTS.slice(1));
+  expect(open().read(later(60))).toEqual({ documents: DOCUMENTS.slice(1), ageSeconds: expect.any(Number) });
 });
 
 test('says that there is none', () => {
@@ -53,7 +53,7 @@ test('a byte that was changed anywhere never makes it give anything else than wh
       tampered[index]! ^= flip;
       writeFileSync(file, tampered);
       const read = open().read(later(60));
-      if (typeof read !== 'string') expect(read).toEqual(DOCUMENTS);
+      if (typeof read !== 'string') expect(read.documents).toEqual(DOCUMENTS);
       else refused += 1;
     }
   }
@@ -89,15 +89,15 @@ test('a snapshot under another key-encryption key is refused', () => {
 test('a snapshot from before the key-encryption key was rotated is taken while the old one still opens, and written anew under the first', () => {
   write();
   const rotated = open({ keks: [OTHER_KEK, KEK] });
-  expect(rotated.read(later(60))).toEqual(DOCUMENTS);
+  expect(rotated.read(later(60))).toEqual({ documents: DOCUMENTS, ageSeconds: expect.any(Number) });
   rotated.write(8n, DOCUMENTS, later(60));
-  expect(open({ keks: [OTHER_KEK] }).read(later(90))).toEqual(DOCUMENTS);
+  expect(open({ keks: [OTHER_KEK] }).read(later(90))).toEqual({ documents: DOCUMENTS, ageSeconds: expect.any(Number) });
   expect(open().read(later(90))).toMatch(/another key-encryption key$/);
 });
 
 test('a snapshot is used for a week and no longer', () => {
   write();
-  expect(open().read(later(7 * 86_400 - 1))).toEqual(DOCUMENTS);
+  expect(open().read(later(7 * 86_400 - 1))).toEqual({ documents: DOCUMENTS, ageSeconds: 7 * 86_400 - 1 });
   expect(open().read(later(7 * 86_400))).toBe(`${file} is older than 7 days`);
 });
 

@@ -128,8 +128,13 @@ describe('the snapshot', () => {
     const both = await openInstance(databaseUrl);
     expect(await describeRows(databaseUrl)).toEqual(['ES256 pending', 'RS256 active', 'RS256 pending']);
     expect([...both.current().signers.keys()]).toEqual(['RS256']);
+    // Not while the other has no signer: something must sign.
     await openInstance(databaseUrl, { policy: { ...POLICY, rings: ['ES256'] } });
-    expect(await describeRows(databaseUrl)).toEqual(['ES256 pending', 'RS256 retiring', 'RS256 revoked']);
+    expect(await describeRows(databaseUrl)).toEqual(['ES256 pending', 'RS256 active', 'RS256 pending']);
+    const whole = await createTestDatabase();
+    await openInstance(whole);
+    await openInstance(whole, { policy: { ...POLICY, rings: ['RS256'] } });
+    expect(await describeRows(whole)).toEqual(['ES256 retiring', 'ES256 revoked', 'RS256 active', 'RS256 pending']);
   });
 });
 

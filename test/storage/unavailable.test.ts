@@ -36,7 +36,7 @@ const SERVERS: Readonly<Record<'Postgres' | 'Redis', { target: () => Promise<str
     calls: {
       ...artifactCalls('durable'),
       'keys.load': ({ keys }) => keys.load(),
-      'keys.change': ({ keys }) => keys.change(async () => ({ isChanged: false })),
+      'keys.change': ({ keys }) => keys.change(async () => ({ isChanged: false }), { waits: true }),
       'accounts.find': ({ accounts }) => accounts.find(account.id),
       'accounts.findByEmail': ({ accounts }) => accounts.findByEmail(account.email),
       'accounts.hasAdmin': ({ accounts }) => accounts.hasAdmin(),

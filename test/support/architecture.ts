@@ -8,7 +8,7 @@ export const FLOORS: Readonly<Record<string, number>> = {
 };
 
 /** The files that lie in no folder, by the room that they are. */
-const LOOSE: Readonly<Record<string, string>> = { 'server/main.ts': 'process', 'server/banner.ts': 'process', 'server/app.ts': 'app' };
+const LOOSE: Readonly<Record<string, string>> = { 'server/main.ts': 'process', 'server/banner.ts': 'process', 'server/keys_command.ts': 'process', 'server/app.ts': 'app' };
 
 /**
  * Tool boxes: their files are small and independent (a digest, an envelope, a log), so each is a door of its own. One file

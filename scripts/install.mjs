@@ -237,7 +237,8 @@ async function install(say) {
   rmSync(installStamp, { force: true });
   // npm must not run on the Node that it is about to delete, and NODE_ENV=production must not take the tools away.
   const env = { ...process.env, PATH: pathWithoutBin().join(path.delimiter) };
-  const args = ['ci', '--no-audit', '--no-fund', '--include=dev', '--include=optional'];
+  // No install script is needed (package.json allows none, which an older npm does not know of), and some refuse an older Node.
+  const args = ['ci', '--no-audit', '--no-fund', '--ignore-scripts', '--include=dev', '--include=optional'];
   const { code, signal, output } = await run('npm', args, { env, holding: true }).catch((error) => {
     if (error.code !== 'ENOENT') throw error;
     throw new SetupError('npm was not found', { hints: ['install Node 24 with npm from https://nodejs.org'] });

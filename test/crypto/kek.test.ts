@@ -1,7 +1,7 @@
 import { inspect } from 'node:util';
 import { describe, expect, test } from '@jest/globals';
 import { parseKekRing } from '../../server/crypto/kek.ts';
-import { createKekLine } from '../support/keks.ts';
+import { createKekLine } from '../support/kek.ts';
 
 const KEY = createKekLine();
 const bytesOf = (line: string) => Buffer.from(line, 'base64url');

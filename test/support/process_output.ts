@@ -11,7 +11,9 @@ export interface Watched {
   readonly child: ChildProcess;
   /** All that it printed, and how it ended, once it has. */
   readonly ended: Promise<Ended>;
-  /** Waits until standard output holds a match; an error when the process ends without one. */
+  /** All that it printed so far. */
+  printed(): Readonly<Pick<Ended, 'stdout' | 'stderr'>>;
+  /** Waits until one of the two outputs holds a match; an error when the process ends without one. */
   waitFor(pattern: RegExp): Promise<RegExpExecArray>;
 }
 
@@ -24,7 +26,10 @@ export function watchProcess(child: ChildProcess): Watched {
     printed.stdout += text;
     for (const listener of listeners) listener();
   });
-  child.stderr!.setEncoding('utf8').on('data', (text: string) => (printed.stderr += text));
+  child.stderr!.setEncoding('utf8').on('data', (text: string) => {
+    printed.stderr += text;
+    for (const listener of listeners) listener();
+  });
   const ended = new Promise<Ended>((resolve) => child.once('close', (code, signal) => {
     hasEnded = true;
     for (const listener of listeners) listener();
@@ -32,10 +37,11 @@ export function watchProcess(child: ChildProcess): Watched {
   }));
   return {
     child, ended,
+    printed: () => ({ ...printed }),
     waitFor: (pattern) =>
       new Promise((resolve, reject) => {
         const look = () => {
-          const match = pattern.exec(printed.stdout);
+          const match = pattern.exec(printed.stdout) ?? pattern.exec(printed.stderr);
           if (match === null && !hasEnded) return;
           listeners.delete(look);
           if (match !== null) resolve(match);

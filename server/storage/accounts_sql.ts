@@ -57,6 +57,9 @@ export interface AccountStore {
   acceptInvitation(tokenHash: string, account: AccountRecord, passkey: PasskeyRecord, at: Date): Promise<boolean>;
 }
 
+/** Any number will do that nothing else in this database locks on. */
+const INVITATION_LOCK = 8_247_310_553;
+
 export function createAccountStore(prisma: PrismaClient): AccountStore {
   return {
     find: (id) =>
@@ -92,10 +95,12 @@ function createInvitationMethods(prisma: PrismaClient): Pick<AccountStore, 'repl
   return {
     replaceInvitations: (invitation) =>
       guardStore('write an invitation', async () => {
-        await prisma.$transaction([
-          prisma.invitation.deleteMany({ where: { role: invitation.role, acceptedAt: null } }),
-          prisma.invitation.create({ data: invitation }),
-        ]);
+        await prisma.$transaction(async (tx) => {
+          // One at a time: of two at once neither would see the other's, and both would stay open.
+          await tx.$executeRaw`SELECT pg_advisory_xact_lock(${INVITATION_LOCK})`;
+          await tx.invitation.deleteMany({ where: { role: invitation.role, acceptedAt: null } });
+          await tx.invitation.create({ data: invitation });
+        });
       }),
     findOpenInvitation: (tokenHash, now) =>
       guardStore('find an invitation', async () => {

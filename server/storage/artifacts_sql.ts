@@ -13,15 +13,25 @@ export function createSqlArtifacts(prisma: PrismaClient, clock: Clock): Artifact
       return row === null ? undefined : toArtifact(row);
     });
 
+  // What has expired is not there any more: neither does it hold a name, nor was it consumed.
+  const dropExpired = (model: string, id: string, { uid, userCode }: Artifact) =>
+    prisma.oidcArtifact.deleteMany({
+      where: {
+        model, expiresAt: { lte: clock.now() },
+        OR: [{ id }, ...(uid === undefined ? [] : [{ uid }]), ...(userCode === undefined ? [] : [{ userCode }])],
+      },
+    });
+
   return {
     put: (model, id, artifact, expiresAt) =>
       guardStore('write an artifact', async () => {
         const data = toRow(artifact, expiresAt);
+        await dropExpired(model, id, artifact);
         await prisma.oidcArtifact.upsert({ where: { model_id: { model, id } }, create: { model, id, ...data }, update: data });
       }),
     add: (model, id, artifact, expiresAt) =>
       guardStore('add an artifact', async () => {
-        await prisma.oidcArtifact.deleteMany({ where: { model, id, expiresAt: { lte: clock.now() } } });
+        await dropExpired(model, id, artifact);
         const { count } = await prisma.oidcArtifact.createMany({ data: [{ model, id, ...toRow(artifact, expiresAt) }], skipDuplicates: true });
         return count === 1;
       }),

@@ -27,10 +27,17 @@ export async function openPostgres(url: string): Promise<Database> {
   } catch (cause) {
     throw new Unavailable(`cannot connect to the database: ${(cause as Error).message}`, { cause });
   }
+  let lost: Error | undefined;
+  client.on('error', (error) => {
+    lost = error;
+  });
   try {
     await migrate({ query: (sql, params) => client.query(sql, params), exec: (sql) => client.query(sql) }, findMigrations());
+  } catch (error) {
+    // A migration that fails is a fault of ours; a server that goes away in the middle of one is not.
+    throw lost === undefined ? error : new Unavailable(`the database went away: ${lost.message}`, { cause: error });
   } finally {
-    await client.end();
+    await client.end().catch(() => undefined);
   }
   // Without limits a query on a frozen server waits for ever.
   const adapter = new PrismaPg({ connectionString: url, max: 10, connectionTimeoutMillis: 3_000, query_timeout: 5_000, statement_timeout: 5_000 });

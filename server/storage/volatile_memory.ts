@@ -32,7 +32,7 @@ export function createMemoryVolatile(clock: Clock): { artifacts: ArtifactStore; 
     if (entries.size > MOST_ENTRIES) sweep(entries, isAlive);
   };
   const findWhere = (model: string, fits: (artifact: Artifact) => boolean) => {
-    for (const [key, entry] of entries) if (entry.model === model && fits(entry.artifact)) return read(key);
+    for (const [key, entry] of entries) if (entry.model === model && fits(entry.artifact) && isAlive(entry)) return read(key);
     return undefined;
   };
 

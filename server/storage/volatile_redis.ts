@@ -1,4 +1,4 @@
-import { Redis } from 'ioredis';
+import { Redis, type ChainableCommander } from 'ioredis';
 import type { Clock } from '../lib/clock.ts';
 import type { Artifact, ArtifactStore, TransientStore } from './artifacts.ts';
 import { guardStore } from './failure.ts';
@@ -80,36 +80,53 @@ function createRedisArtifacts(redis: Redis, clock: Clock): ArtifactStore {
     if (expiresAtMs !== undefined && expiresAtMs <= clock.now().getTime()) return undefined;
     return { ...artifact, consumedAt: consumed ? new Date(Number(consumed)) : undefined };
   };
-  const findThrough = (pointer: string) =>
+  // An overwrite may have given the artifact another name: the pointer alone is not believed.
+  const findThrough = (pointer: string, fits: (artifact: Artifact) => boolean) =>
     guardStore('find an artifact', async () => {
       const key = await redis.get(pointer);
-      return key === null ? undefined : load(key);
+      const artifact = key === null ? undefined : await load(key);
+      return artifact !== undefined && fits(artifact) ? artifact : undefined;
     });
+  const addPointers = (write: ChainableCommander, model: string, key: string, { grantId, uid, userCode }: Artifact, ttlMs: number) => {
+    if (uid !== undefined) write.set(`${PREFIX}${model}:uid:${uid}`, key, 'PX', ttlMs);
+    if (userCode !== undefined) write.set(`${PREFIX}${model}:user_code:${userCode}`, key, 'PX', ttlMs);
+    if (grantId === undefined) return;
+    const set = `${PREFIX}${model}:grant:${grantId}`;
+    write.sadd(set, key).pexpire(set, ttlMs, 'NX').pexpire(set, ttlMs, 'GT');
+  };
+  const run = async (write: ChainableCommander) => {
+    for (const [error] of (await write.exec()) ?? []) if (error !== null) throw error;
+  };
 
   return {
     put: (model, id, artifact, expiresAt) =>
       guardStore('write an artifact', async () => {
         const key = keyOf(model, id);
         const ttlMs = millisecondsLeft(expiresAt, clock);
-        const { grantId, uid, userCode } = artifact;
+        // That it was consumed lives as long as it does, and ends with it.
+        const former = await load(key);
         const write = redis.multi().set(key, serialize(artifact, expiresAt), 'PX', ttlMs);
-        if (uid !== undefined) write.set(`${PREFIX}${model}:uid:${uid}`, key, 'PX', ttlMs);
-        if (userCode !== undefined) write.set(`${PREFIX}${model}:user_code:${userCode}`, key, 'PX', ttlMs);
-        if (grantId !== undefined) {
-          const set = `${PREFIX}${model}:grant:${grantId}`;
-          write.sadd(set, key).pexpire(set, ttlMs, 'NX').pexpire(set, ttlMs, 'GT');
-        }
-        const replies = (await write.exec()) ?? [];
-        for (const [error] of replies) if (error !== null) throw error;
+        if (former?.grantId !== undefined && former.grantId !== artifact.grantId) write.srem(`${PREFIX}${model}:grant:${former.grantId}`, key);
+        if (former !== undefined) write.pexpire(`${key}:consumed`, ttlMs);
+        else write.unlink(`${key}:consumed`);
+        addPointers(write, model, key, artifact, ttlMs);
+        await run(write);
       }),
     add: (model, id, artifact, expiresAt) =>
       guardStore('add an artifact', async () => {
-        const reply = await redis.set(keyOf(model, id), serialize(artifact, expiresAt), 'PX', millisecondsLeft(expiresAt, clock), 'NX');
-        return reply === 'OK';
+        const key = keyOf(model, id);
+        const ttlMs = millisecondsLeft(expiresAt, clock);
+        // Over by our clock and not yet by Redis's own: it is not there.
+        if ((await load(key)) === undefined) await redis.unlink(key, `${key}:consumed`);
+        if ((await redis.set(key, serialize(artifact, expiresAt), 'PX', ttlMs, 'NX')) !== 'OK') return false;
+        const write = redis.multi();
+        addPointers(write, model, key, artifact, ttlMs);
+        await run(write);
+        return true;
       }),
     find: (model, id) => guardStore('find an artifact', () => load(keyOf(model, id))),
-    findByUid: (model, uid) => findThrough(`${PREFIX}${model}:uid:${uid}`),
-    findByUserCode: (model, userCode) => findThrough(`${PREFIX}${model}:user_code:${userCode}`),
+    findByUid: (model, uid) => findThrough(`${PREFIX}${model}:uid:${uid}`, (artifact) => artifact.uid === uid),
+    findByUserCode: (model, userCode) => findThrough(`${PREFIX}${model}:user_code:${userCode}`, (artifact) => artifact.userCode === userCode),
     consume: (model, id) =>
       guardStore('consume an artifact', async () => {
         const key = keyOf(model, id);

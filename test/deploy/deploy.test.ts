@@ -84,7 +84,7 @@ describe('the Dockerfile', () => {
   test('exposes the port that the program listens on, and asks it there for its health', () => {
     expect(instructions('EXPOSE')).toEqual([imageEnvironment.VOUCH_PORT]);
     expect(instructions('HEALTHCHECK')[0]).toContain('http://127.0.0.1:${process.env.VOUCH_PORT}/healthz');
-    expect(read('server/app.ts')).toContain("'/healthz'");
+    expect(read('server/http/health.ts')).toContain("'/healthz'");
   });
 
   test('runs without root, keeps its data in the volume and installs for production alone', () => {

@@ -60,7 +60,7 @@ export function spawnIssuer(env: Record<string, string>, args: readonly string[]
   return spawn(process.execPath, [join(ROOT, 'server/main.ts'), ...args], { cwd: ROOT, env: { PATH, HOME, NODE_NO_WARNINGS: '1', ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
-const START_MS = 45_000;
+const START_MS = 120_000;
 
 async function waitUntilReady(url: string, child: ChildProcess, describe: () => string): Promise<void> {
   const end = Date.now() + START_MS;

@@ -78,7 +78,7 @@ CREATE TABLE "clients" (
 CREATE TABLE "oidc_artifacts" (
     "model" TEXT NOT NULL,
     "id" TEXT NOT NULL,
-    "payload" JSONB NOT NULL,
+    "payload" JSON NOT NULL,
     "grant_id" TEXT,
     "uid" TEXT,
     "user_code" TEXT,

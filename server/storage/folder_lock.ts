@@ -21,11 +21,29 @@ export function lockFolder(file: string): () => void {
       if (owner !== undefined && isAlive(owner)) {
         throw new Refused('in_use', `${dirname(file)} is in use by process ${owner}; stop it, or set VOUCH_DATA_DIR to another folder`);
       }
-      rmSync(file, { force: true });
+      removeStale(draft, file, owner);
     }
     throw new Refused('in_use', `${dirname(file)} is being taken by other processes; try again`);
   } finally {
     rmSync(draft, { force: true });
+  }
+}
+
+/**
+ * Removes a lock whose process is gone, one process at a time: of several that saw the same dead owner, a slower one would
+ * otherwise remove the lock that a faster one has just taken.
+ */
+function removeStale(draft: string, file: string, owner: number | undefined): void {
+  const guard = `${file}.takeover`;
+  if (!tryLink(draft, guard)) {
+    const other = readOwner(guard);
+    if (other === undefined || !isAlive(other)) rmSync(guard, { force: true });
+    return;
+  }
+  try {
+    if (readOwner(file) === owner) rmSync(file, { force: true });
+  } finally {
+    rmSync(guard, { force: true });
   }
 }
 

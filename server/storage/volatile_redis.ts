@@ -19,6 +19,17 @@ if left == -2 then return 0 end
 if redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', left > 0 and left or ${LONGEST_MS}) then return 1 end
 return 0`;
 
+/**
+ * KEYS: artifact, marker. ARGV: text, ms to live, the text that is over by our clock and not yet by Redis's own (or empty).
+ * 1 when this call wrote it. One step, so that nobody removes what another has just added.
+ */
+const ADD = `
+local kept = redis.call('GET', KEYS[1])
+if kept and kept ~= ARGV[3] then return 0 end
+redis.call('UNLINK', KEYS[2])
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1`;
+
 /** KEYS: the grant's set. Drops the artifacts that it lists, their markers and itself. */
 const REVOKE = `
 for _, key in ipairs(redis.call('SMEMBERS', KEYS[1])) do redis.call('UNLINK', key, key .. ':consumed') end
@@ -73,12 +84,13 @@ export function createRedisVolatile(url: string, clock: Clock, onError: (error: 
 function createRedisArtifacts(redis: Redis, clock: Clock): ArtifactStore {
   const keyOf = (model: string, id: string) => `${PREFIX}${model}:${id}`;
 
+  const isOver = ({ expiresAtMs }: Kept) => expiresAtMs !== undefined && expiresAtMs <= clock.now().getTime();
   const load = async (key: string): Promise<Artifact | undefined> => {
     const [text, consumed] = await redis.mget(key, `${key}:consumed`);
     if (text === null || text === undefined) return undefined;
-    const { artifact, expiresAtMs } = JSON.parse(text) as Kept;
-    if (expiresAtMs !== undefined && expiresAtMs <= clock.now().getTime()) return undefined;
-    return { ...artifact, consumedAt: consumed ? new Date(Number(consumed)) : undefined };
+    const kept = JSON.parse(text) as Kept;
+    if (isOver(kept)) return undefined;
+    return { ...kept.artifact, consumedAt: consumed ? new Date(Number(consumed)) : undefined };
   };
   // An overwrite may have given the artifact another name: the pointer alone is not believed.
   const findThrough = (pointer: string, fits: (artifact: Artifact) => boolean) =>
@@ -116,9 +128,9 @@ function createRedisArtifacts(redis: Redis, clock: Clock): ArtifactStore {
       guardStore('add an artifact', async () => {
         const key = keyOf(model, id);
         const ttlMs = millisecondsLeft(expiresAt, clock);
-        // Over by our clock and not yet by Redis's own: it is not there.
-        if ((await load(key)) === undefined) await redis.unlink(key, `${key}:consumed`);
-        if ((await redis.set(key, serialize(artifact, expiresAt), 'PX', ttlMs, 'NX')) !== 'OK') return false;
+        const kept = await redis.get(key);
+        const over = kept !== null && isOver(JSON.parse(kept) as Kept) ? kept : '';
+        if ((await redis.eval(ADD, 2, key, `${key}:consumed`, serialize(artifact, expiresAt), ttlMs, over)) !== 1) return false;
         const write = redis.multi();
         addPointers(write, model, key, artifact, ttlMs);
         await run(write);

@@ -7,7 +7,8 @@ import type { RequestListener } from 'node:http';
 import Koa from 'koa';
 import { ADMIN_PATH, createAdmin } from './admin/admin.ts';
 import { createAccounts, type Accounts } from './accounts/accounts.ts';
-import { createAudiences } from './audiences/audiences.ts';
+import { createAudiences, type Audiences } from './audiences/audiences.ts';
+import { createAudit, type Audit, type AuditEvents } from './audit/audit.ts';
 import { createClients, type Clients } from './clients/clients.ts';
 import type { Config } from './config/config.ts';
 import type { KekRing } from './crypto/kek.ts';
@@ -33,6 +34,8 @@ export interface App {
   readonly handleOps: RequestListener;
   readonly accounts: Accounts;
   readonly clients: Clients;
+  readonly audiences: Audiences;
+  readonly audit: Audit;
   readonly keys: Keys;
   /** Begins what goes on in the background. */
   start(): Promise<void>;
@@ -49,6 +52,9 @@ export interface AppOptions {
   readonly clock?: Clock;
 }
 
+/** No token is of this type, so that a checkpoint can pass for none. */
+const CHECKPOINT_TYP = 'vouch-checkpoint+jwt';
+
 const HOUSEKEEPING_MS = 10 * 60_000;
 
 /** Opens storage, brings the keys in order and joins the rooms. Throws what openStorage and createKeys throw. */
@@ -63,7 +69,13 @@ export async function createApp({ config, keks, cookieKeys, disk, log, clock = s
   try {
     const policy = { ...config.keys, longestTokenSeconds: config.longestTokenSeconds };
     const keys = await createKeys({ ...config.keys, policy, store: storage.keys, hints: storage.hints, keks, clock, events: createKeyEvents(log, metrics) });
-    return joinRooms({ config, log, clock, metrics, storage, keys, disk, cookieKeys });
+    const audit = createAudit({
+      store: storage.audit, clock, retentionDays: config.auditRetentionDays, checkpointSeconds: config.auditCheckpointSeconds,
+      sign: (payload) => keys.statements.sign(CHECKPOINT_TYP, payload),
+      verifySignature: (jws) => keys.statements.verify(CHECKPOINT_TYP, jws),
+      events: createAuditEvents(log, metrics),
+    });
+    return joinRooms({ config, log, clock, metrics, storage, keys, audit, disk, cookieKeys });
   } catch (error) {
     await storage.close();
     throw error;
@@ -77,26 +89,27 @@ interface Parts {
   readonly metrics: Metrics;
   readonly storage: Storage;
   readonly keys: Keys;
+  readonly audit: Audit;
   readonly disk: DiskSnapshot;
   readonly cookieKeys: readonly string[];
 }
 
 function joinRooms(parts: Parts): App {
-  const { config, log, clock, metrics, storage, keys, cookieKeys } = parts;
-  const { issuer, hostedDomains, sessionSeconds, longestTokenSeconds } = config;
-  const accounts = createAccounts({ store: storage.accounts, hostedDomains, clock });
+  const { config, log, clock, metrics, storage, keys, audit, cookieKeys } = parts;
+  const { issuer, hostedDomains, sessionSeconds, longestTokenSeconds, trustedProxies } = config;
+  const accounts = createAccounts({ store: storage.accounts, groups: storage.groups, hostedDomains, clock });
   const clients = createClients({ store: storage.clients, clock });
-  const audiences = createAudiences({ issuer, names: config.audiences, longestTokenSeconds });
+  const audiences = createAudiences({ store: storage.audiences, issuer, names: config.audiences, rings: config.keys.rings, longestTokenSeconds, clock });
   const assets = loadAssets();
   const pages = createPages({ assets, productName: 'Vouch' });
   const protocol = createIssuer({
-    issuer, sessionSeconds, longestTokenSeconds, rings: config.keys.rings, cookieKeys, keys, accounts, clients, audiences, clock,
+    issuer, sessionSeconds, longestTokenSeconds, trustedProxies, rings: config.keys.rings, cookieKeys, keys, accounts, clients, audiences, audit, clock,
     durable: storage.durable, volatile: storage.volatile,
     events: createProviderEvents(log, metrics),
     renderErrorPage: (error) => renderProtocolError(pages, error),
   });
   const browser = createBrowserGroup({ ...parts, accounts, protocol, pages, assets });
-  const admin = createAdminGroup(parts, protocol);
+  const admin = createAdminGroup({ ...parts, accounts, clients, audiences }, protocol);
   const health = createHealth(async () => {
     await storage.check();
     return keys.maySign(keys.current()) ? undefined : 'out of touch with the signing keys';
@@ -107,14 +120,16 @@ function joinRooms(parts: Parts): App {
     // The four groups: documents and operations before the limits, then protocol, browser and admin.
     handle: createFront({ issuer, open: [documents, health.answer], guarded: [protocol.handle, browser, admin], renderLost: () => renderLost(pages, issuer) }),
     handleOps: createOps(metrics, health),
-    accounts, clients, keys,
+    accounts, clients, audiences, audit, keys,
     start: async () => {
       await keys.start();
+      audit.start();
       housekeeping.start();
     },
     beginDrain: health.beginDrain,
     close: async () => {
       housekeeping.stop();
+      await audit.stop();
       await keys.stop();
       await storage.close();
     },
@@ -194,11 +209,18 @@ function createHousekeeping({ storage, keys, disk, clock, log }: Parts, protocol
   };
 }
 
-function createAdminGroup({ keys, clock, log }: Parts, protocol: Issuer): Group {
+interface AdminParts extends Parts {
+  readonly accounts: Accounts;
+  readonly clients: Clients;
+  readonly audiences: Audiences;
+}
+
+function createAdminGroup({ config, keys, accounts, clients, audiences, audit, clock, log }: AdminParts, protocol: Issuer): Group {
   const koa = new Koa();
   koa.silent = true; // admin/ answers its own trouble
   const router = createAdmin({
-    verifyAdmin: protocol.verifyAdmin, keys: keys.administration, clock,
+    issuer: config.issuer, trustedProxies: config.trustedProxies,
+    verifyAdmin: protocol.verifyAdmin, keys: keys.administration, accounts, clients, audiences, audit, clock,
     events: {
       onDone: (what) => {
         log.info(what, 'an admin changed something');
@@ -271,11 +293,27 @@ function createKeyEvents(log: Log, metrics: Metrics): KeyEvents {
   };
 }
 
+function createAuditEvents(log: Log, metrics: Metrics): AuditEvents {
+  return {
+    onBatch: ({ rows, waitMs }) => {
+      metrics.observeAuditBatch(rows, waitMs);
+    },
+    onDropped: (count) => {
+      metrics.countAlarm('audit_dropped');
+      log.warn({ count }, 'refusals came faster than they can be recorded; these were not');
+    },
+    onTrouble: (what, error) => {
+      log.warn({ error: describeError(error) }, what);
+    },
+  };
+}
+
 function createProviderEvents(log: Log, metrics: Metrics): ProviderEvents {
   return {
     onIssued: (issued) => {
-      metrics.countIssued(issued.audience);
-      log.info(issued, 'federation token issued');
+      metrics.countIssued(issued.audience ?? '');
+      if (issued.clause?.startsWith('audit mode') === true) metrics.countWouldDeny(issued.audience ?? '');
+      log.info(issued, 'token exchanged');
     },
     onRefused: ({ route, clientId, code, detail }) => {
       metrics.countRefused(route, code);

@@ -9,11 +9,17 @@ import { Conflict, Refused } from '../lib/errors.ts';
 import { createUuid } from '../lib/identifier.ts';
 import { Secret } from '../lib/secret.ts';
 import { domainOf, isSubjectEmail } from '../oauth2/syntax.ts';
-import type { AccountRecord, AccountStore, InvitationRecord, PasskeyRecord } from '../storage/storage.ts';
+import type { AccountRecord, AccountStore, GroupStore, InvitationRecord, PasskeyRecord } from '../storage/storage.ts';
+import { createGroups, type Groups } from './groups.ts';
+import { createServices, type Services } from './services.ts';
+
+export type { Group, Groups } from './groups.ts';
+export type { NewService, Services } from './services.ts';
 
 export interface Account extends AccountRecord {
   /** The company's domain, where the account's e-mail lies in one. */
   readonly hostedDomain: string | undefined;
+  readonly groups: readonly string[];
 }
 
 export type Passkey = PasskeyRecord;
@@ -30,6 +36,12 @@ export interface Applicant {
 export interface Accounts {
   /** The account if it exists and is not suspended. */
   find(id: string): Promise<Account | undefined>;
+  /** By its id or its e-mail (a service's subject), also a suspended one. */
+  lookUp(idOrEmail: string): Promise<Account | undefined>;
+  /** The first `limit` of a kind, by e-mail. */
+  list(kind: AccountRecord['kind'], limit: number): Promise<readonly AccountRecord[]>;
+  readonly services: Services;
+  readonly groups: Groups;
   hasAdmin(): Promise<boolean>;
   findPasskey(id: string): Promise<Passkey | undefined>;
   recordPasskeyUse: AccountStore['recordPasskeyUse'];
@@ -47,6 +59,7 @@ export interface Accounts {
 
 export interface AccountsOptions {
   readonly store: AccountStore;
+  readonly groups: GroupStore;
   readonly hostedDomains: readonly string[];
   readonly clock: Clock;
 }
@@ -54,13 +67,24 @@ export interface AccountsOptions {
 const INVITATION_SECONDS = 24 * 3600;
 const LONGEST_NAME = 100;
 
-export function createAccounts({ store, hostedDomains, clock }: AccountsOptions): Accounts {
-  const toAccount = (record: AccountRecord): Account => ({ ...record, hostedDomain: findHostedDomain(record.email, hostedDomains) });
+export function createAccounts({ store, groups, hostedDomains, clock }: AccountsOptions): Accounts {
+  // A service's subject only looks like an address: it is nobody's of the company.
+  const toAccount = (record: AccountRecord & { readonly groups?: readonly string[] }): Account => ({
+    ...record, groups: record.groups ?? [], hostedDomain: record.kind === 'person' ? findHostedDomain(record.email, hostedDomains) : undefined,
+  });
   return {
     find: async (id) => {
       const record = await store.find(id);
       return record?.status === 'active' ? toAccount(record) : undefined;
     },
+    lookUp: async (idOrEmail) => {
+      const id = idOrEmail.includes('@') ? (await store.findByEmail(idOrEmail))?.id : idOrEmail;
+      const record = id === undefined ? undefined : await store.find(id);
+      return record === undefined ? undefined : toAccount(record);
+    },
+    list: (kind, limit) => store.list(kind, limit),
+    services: createServices({ store, clock }),
+    groups: createGroups({ store: groups, clock }),
     hasAdmin: () => store.hasAdmin(),
     findPasskey: (id) => store.findPasskey(id),
     recordPasskeyUse: (id, use) => store.recordPasskeyUse(id, use),
@@ -87,7 +111,7 @@ export function createAccounts({ store, hostedDomains, clock }: AccountsOptions)
       const invitation = await store.findOpenInvitation(hashValue(token), at);
       if (invitation === undefined) throw invitationOver();
       // Nobody has shown that mail to this address arrives: the token says so (`email_verified`: false).
-      const record: AccountRecord = { ...applicant, kind: 'person', isEmailVerified: false, role: invitation.role, status: 'active', createdAt: at };
+      const record: AccountRecord = { ...applicant, kind: 'person', isEmailVerified: false, role: invitation.role, status: 'active', createdAt: at, ownerId: undefined };
       const isAccepted = await store
         .acceptInvitation(invitation.tokenHash, record, { ...passkey, accountId: record.id, createdAt: at }, at)
         .catch((error: unknown) => {

@@ -9,6 +9,9 @@ import { Refused } from '../lib/errors.ts';
 import { Secret } from '../lib/secret.ts';
 import { GRANT_TYPE } from '../oauth2/vocabulary.ts';
 import type { ClientStore, JsonObject } from '../storage/storage.ts';
+import { createServiceClients, type ServiceClients } from './service_clients.ts';
+
+export { checkServiceKeys, type ServiceClients, type ServiceKeys } from './service_clients.ts';
 
 /** RFC 7591 2 names, as oidc-provider reads them. */
 export type ClientMetadata = JsonObject & { readonly client_id: string };
@@ -28,6 +31,7 @@ export interface Clients {
   find(id: string): Promise<ClientMetadata | undefined>;
   /** Gives the secret, once, where the client has one. Throws Refused, or Conflict when the id is taken. */
   register(client: NewClient): Promise<{ secret: Secret<string> | undefined }>;
+  readonly services: ServiceClients;
 }
 
 export const CLI_CLIENT_ID = 'vouch-cli';
@@ -45,6 +49,7 @@ const CLI_CLIENT: ClientMetadata = {
 
 export function createClients({ store, clock }: { store: ClientStore; clock: Clock }): Clients {
   return {
+    services: createServiceClients(store, clock),
     find: async (id) => {
       if (id === CLI_CLIENT_ID) return CLI_CLIENT;
       const metadata = await store.find(id);

@@ -27,6 +27,9 @@ export interface Config {
   readonly sessionSeconds: number;
   readonly longestTokenSeconds: number;
   readonly keys: KeyConfig;
+  /** How long the issuance record is kept. */
+  readonly auditRetentionDays: number;
+  readonly auditCheckpointSeconds: number;
   /** How many proxies in front are believed about the client's address. */
   readonly trustedProxies: number;
   readonly logLevel: Environment['VOUCH_LOG_LEVEL'];
@@ -107,6 +110,8 @@ function toConfig(env: Environment): Config {
       pollSeconds: env.VOUCH_KEY_POLL_SECONDS,
       tickSeconds: env.VOUCH_KEY_TICK_SECONDS,
     }),
+    auditRetentionDays: env.VOUCH_AUDIT_RETENTION_DAYS,
+    auditCheckpointSeconds: env.VOUCH_AUDIT_CHECKPOINT_SECONDS,
     trustedProxies: env.VOUCH_TRUSTED_PROXIES,
     logLevel: env.VOUCH_LOG_LEVEL,
   };

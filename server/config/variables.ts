@@ -173,6 +173,12 @@ export const environmentSchema = z.object({
   VOUCH_KEY_TICK_SECONDS: variable(wholeNumber(1, 3_600).default(15), {
     description: 'How often an instance asks what should change, give or take a third.',
   }),
+  VOUCH_AUDIT_RETENTION_DAYS: variable(wholeNumber(31, 36_500).default(400), {
+    description: 'How long the issuance record is kept, in days; a month is dropped once all of it is older.',
+  }),
+  VOUCH_AUDIT_CHECKPOINT_SECONDS: variable(wholeNumber(1, 86_400).default(60), {
+    description: 'How often the issuance record is sealed with a signature, in seconds.',
+  }),
   VOUCH_TRUSTED_PROXIES: variable(wholeNumber(0, 10).default(0), {
     description: 'How many proxies of yours stand in front, each of which adds to `X-Forwarded-For`; 0 reads the connection’s own address.',
   }),

@@ -10,6 +10,7 @@ import { isSigningAlgorithm, type SigningAlgorithm } from '../oauth2/vocabulary.
 export interface JwsHeader {
   readonly alg: SigningAlgorithm;
   readonly kid: string;
+  /** Empty where a token has none. */
   readonly typ: string;
 }
 
@@ -37,7 +38,7 @@ export function parseJws(token: string): ParsedJws | undefined {
   const header = decode(head);
   const claims = decode(body);
   if (header === undefined || claims === undefined) return undefined;
-  const { alg, kid, typ, crit, b64 } = header;
+  const { alg, kid, typ = '', crit, b64 } = header;
   // No extension is understood here, so a header that demands one must be refused (RFC 7515 4.1.11).
   if (!isSigningAlgorithm(alg) || typeof kid !== 'string' || typeof typ !== 'string' || crit !== undefined || b64 !== undefined) {
     return undefined;

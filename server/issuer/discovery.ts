@@ -4,7 +4,7 @@ import { ROUTES } from './routes.ts';
 
 /** The claims that our ID tokens may carry, of both kinds. A test compares the list with what tokens hold. */
 export const CLAIMS = [
-  'iss', 'sub', 'aud', 'iat', 'nbf', 'exp', 'jti', 'auth_time', 'amr', 'nonce', 'email', 'email_verified', 'hd', 'vouch_uid',
+  'iss', 'sub', 'aud', 'iat', 'nbf', 'exp', 'jti', 'auth_time', 'amr', 'nonce', 'email', 'email_verified', 'hd', 'act', 'grant_id', 'vouch_uid',
 ] as const;
 
 /** How a client may authenticate at the token endpoint. */

@@ -1,6 +1,16 @@
 import { errors } from 'oidc-provider';
 import { Trouble } from '../lib/errors.ts';
 
+/** RFC 9470 3, as the token endpoint says it: a sign-in of at most `maxAgeSeconds` ago would do. */
+export class InsufficientUserAuthentication extends errors.CustomOIDCProviderError {
+  readonly maxAgeSeconds: number;
+  constructor(description: string, maxAgeSeconds: number) {
+    super('insufficient_user_authentication', description);
+    Object.assign(this, { status: 400, statusCode: 400, expose: true });
+    this.maxAgeSeconds = maxAgeSeconds;
+  }
+}
+
 /**
  * What a client is told of trouble inside: the one place where our kinds become registered codes. An unreachable store
  * is 503 `temporarily_unavailable` (RFC 6749 4.1.2.1), never `invalid_grant`: a CLI that is told its grant is invalid

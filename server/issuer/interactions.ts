@@ -2,7 +2,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { errors, type Provider } from 'oidc-provider';
 import { NotFound } from '../lib/errors.ts';
 import { SCOPES } from '../oauth2/vocabulary.ts';
-import { adminAudience, scopesOf } from './resource.ts';
+import type { Audiences } from '../audiences/audiences.ts';
+import { adminAudience, findResourceScopes } from './resource.ts';
 
 /** What a client asked of a person's browser, as far as the pages need it. */
 export interface Interaction {
@@ -36,7 +37,7 @@ export interface Interactions {
   abort(request: IncomingMessage, response: ServerResponse): Promise<string>;
 }
 
-export function createInteractions(current: () => Provider, issuer: string): Interactions {
+export function createInteractions(current: () => Provider, issuer: string, audiences: Pick<Audiences, 'find'>): Interactions {
   const load = async (request: IncomingMessage, response: ServerResponse) => {
     const provider = current();
     const found = await provider.interactionDetails(request, response).catch((error: unknown) => {
@@ -50,7 +51,9 @@ export function createInteractions(current: () => Provider, issuer: string): Int
   const createGrant = async (provider: Provider, accountId: string, clientId: string, { scope, resource }: Record<string, unknown>) => {
     const grant = new provider.Grant({ accountId, clientId });
     grant.addOIDCScope(pickScopes(scope, SCOPES).join(' '));
-    for (const target of readTargets(resource, issuer)) grant.addResourceScope(target, pickScopes(scope, scopesOf(issuer, target) ?? []).join(' '));
+    for (const target of readTargets(resource, issuer)) {
+      grant.addResourceScope(target, pickScopes(scope, (await findResourceScopes(issuer, audiences, target)) ?? []).join(' '));
+    }
     return grant.save();
   };
 

@@ -9,6 +9,8 @@ export const ROUTES = {
   revocation: '/oauth/revoke',
   pushedAuthorizationRequest: '/oauth/par',
   endSession: '/oauth/logout',
+  /** For command lines that came before token exchange. */
+  sessionCredentials: '/v1/credentials/aws/token',
 } as const;
 
 /** The methods that a path of oidc-provider's takes; undefined when the path is none of its. */

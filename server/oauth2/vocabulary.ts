@@ -3,6 +3,7 @@
 export const GRANT_TYPE = {
   authorizationCode: 'authorization_code',
   refreshToken: 'refresh_token',
+  clientCredentials: 'client_credentials',
   /** RFC 8693 2.1 */
   tokenExchange: 'urn:ietf:params:oauth:grant-type:token-exchange',
 } as const;
@@ -38,5 +39,5 @@ export function isSigningAlgorithm(value: unknown): value is SigningAlgorithm {
 export const SCOPES = ['openid', 'email'] as const;
 
 /** The scopes of the admin API, of which a token for `<issuer>/admin` may have some. */
-export const ADMIN_SCOPES = ['keys:read', 'keys:write'] as const;
+export const ADMIN_SCOPES = ['keys:read', 'keys:write', 'audiences:read', 'audiences:write', 'accounts:read', 'accounts:write', 'audit:read'] as const;
 export type AdminScope = (typeof ADMIN_SCOPES)[number];

@@ -1,3 +1,4 @@
+import { createBatch } from '../lib/batch.ts';
 import { Conflict } from '../lib/errors.ts';
 import { guardStore } from './failure.ts';
 import type { Account, Passkey, PrismaClient } from './generated/prisma/client.ts';
@@ -5,13 +6,15 @@ import type { Account, Passkey, PrismaClient } from './generated/prisma/client.t
 export interface AccountRecord {
   readonly id: string;
   readonly kind: 'person' | 'service';
-  /** Lower case; the `sub` of federation tokens. */
+  /** Lower case; the `sub` of federation tokens. A service's has the form of an e-mail address and need not be one. */
   readonly email: string;
   readonly isEmailVerified: boolean;
   readonly name: string;
   readonly role: 'admin' | 'member';
   readonly status: 'active' | 'suspended';
   readonly createdAt: Date;
+  /** Who answers for a service. */
+  readonly ownerId: string | undefined;
 }
 
 /** A WebAuthn credential of an account. */
@@ -38,7 +41,13 @@ export interface InvitationRecord {
 }
 
 export interface AccountStore {
-  find(id: string): Promise<AccountRecord | undefined>;
+  /** With the names of its groups. */
+  find(id: string): Promise<(AccountRecord & { readonly groups: readonly string[] }) | undefined>;
+  list(kind: AccountRecord['kind'], limit: number): Promise<readonly AccountRecord[]>;
+  /** A service, which no invitation brings in. Throws Conflict when its `email` is taken. */
+  addService(account: AccountRecord): Promise<void>;
+  /** Whether it was otherwise before. */
+  setStatus(id: string, status: AccountRecord['status']): Promise<boolean>;
   findByEmail(email: string): Promise<AccountRecord | undefined>;
   hasAdmin(): Promise<boolean>;
   findPasskey(id: string): Promise<PasskeyRecord | undefined>;
@@ -62,10 +71,20 @@ const INVITATION_LOCK = 8_247_310_553;
 
 export function createAccountStore(prisma: PrismaClient): AccountStore {
   return {
-    find: (id) =>
-      guardStore('find an account', async () => {
-        const row = await prisma.account.findUnique({ where: { id } });
-        return row === null ? undefined : toAccount(row);
+    find: createFind(prisma),
+    list: (kind, limit) =>
+      guardStore('list accounts', async () => {
+        const rows = await prisma.account.findMany({ where: { kind }, orderBy: { email: 'asc' }, take: limit });
+        return rows.map(toAccount);
+      }),
+    addService: (account) =>
+      guardStore('add a service account', async () => {
+        await prisma.account.create({ data: toRow(account) });
+      }),
+    setStatus: (id, status) =>
+      guardStore('change an account', async () => {
+        const { count } = await prisma.account.updateMany({ where: { id, status: { not: status } }, data: { status } });
+        return count === 1;
       }),
     findByEmail: (email) =>
       guardStore('find an account', async () => {
@@ -124,13 +143,36 @@ function createInvitationMethods(prisma: PrismaClient): Pick<AccountStore, 'repl
           if (count !== 1) return false;
           const taken = await tx.account.findUnique({ where: { email: account.email } });
           if (taken !== null) throw new Conflict('the e-mail has an account');
-          const { isEmailVerified, ...rest } = account;
-          await tx.account.create({ data: { ...rest, emailVerified: isEmailVerified } });
+          await tx.account.create({ data: toRow(account) });
           await tx.passkey.create({ data: { ...passkey, transports: [...passkey.transports] } });
           return true;
         }),
       ),
   };
+}
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+/** Asked with every exchange, so by hand: one question for an account and its groups, and for all who wait. */
+function createFind(prisma: PrismaClient): AccountStore['find'] {
+  interface Row {
+    id: string; kind: string; email: string; email_verified: boolean; name: string; role: string; status: string; created_at: Date; owner_id: string | null; groups: string[];
+  }
+  const find = createBatch<string, Awaited<ReturnType<AccountStore['find']>>>(
+    async (ids) => {
+      const rows = await prisma.$queryRaw<Row[]>`
+        SELECT id, kind, email, email_verified, name, role, status, created_at, owner_id,
+          ARRAY(SELECT group_name FROM group_members WHERE account_id = accounts.id ORDER BY group_name) AS groups
+        FROM accounts WHERE id = ANY(${ids}::uuid[])`;
+      return new Map(rows.map(({ groups, email_verified: emailVerified, created_at: createdAt, owner_id: ownerId, ...row }) => [row.id, { ...toAccount({ ...row, emailVerified, createdAt, ownerId }), groups }]));
+    },
+    { largest: 500 },
+  );
+  return async (id) => (UUID.test(id) ? guardStore('find an account', () => find(id.toLowerCase())) : undefined);
+}
+
+function toRow({ isEmailVerified, ownerId, ...rest }: AccountRecord) {
+  return { ...rest, emailVerified: isEmailVerified, ownerId: ownerId ?? null };
 }
 
 function toAccount(row: Account): AccountRecord {
@@ -143,6 +185,7 @@ function toAccount(row: Account): AccountRecord {
     role: row.role as AccountRecord['role'],
     status: row.status as AccountRecord['status'],
     createdAt: row.createdAt,
+    ownerId: row.ownerId ?? undefined,
   };
 }
 

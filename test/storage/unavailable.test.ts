@@ -9,7 +9,7 @@ import { startTcpProxy, type TcpProxy } from '../support/tcp_proxy.ts';
 
 const clock = createStillClock();
 const at = clock.now();
-const account = { id: '01890000-0000-7000-8000-000000000000', kind: 'person', email: 'ada@example.com', isEmailVerified: false, name: 'Ada', role: 'admin', status: 'active', createdAt: at } as const;
+const account = { id: '01890000-0000-7000-8000-000000000000', kind: 'person', email: 'ada@example.com', isEmailVerified: false, name: 'Ada', role: 'admin', status: 'active', createdAt: at, ownerId: undefined } as const;
 const passkey = { id: 'p', accountId: account.id, publicKey: new Uint8Array(1), counter: 0, transports: [], deviceType: 'x', isBackedUp: false, aaguid: '', name: '', createdAt: at };
 
 type Calls = Readonly<Record<string, (storage: Storage) => Promise<unknown>>>;

@@ -8,6 +8,7 @@ import type { Secret } from '../lib/secret.ts';
 import { createAccountStore, type AccountStore } from './accounts_sql.ts';
 import type { ArtifactStore, TransientStore } from './artifacts.ts';
 import { createSqlArtifacts, purgeExpiredArtifacts } from './artifacts_sql.ts';
+import { createAuditStore, type AuditStore } from './audit_sql.ts';
 import { createClientStore, type ClientStore } from './clients_sql.ts';
 import { openEmbedded, openPostgres } from './database.ts';
 import { guardStore } from './failure.ts';
@@ -18,6 +19,9 @@ import { createRedisVolatile } from './volatile_redis.ts';
 
 export type { AccountRecord, AccountStore, InvitationRecord, PasskeyRecord } from './accounts_sql.ts';
 export type { Artifact, ArtifactStore, TransientStore } from './artifacts.ts';
+export type {
+  AuditBatch, AuditFields, AuditFilter, AuditRecord, AuditStore, AuditTransaction, ChainHead, ChainPlace, ChainRecord, LiveCount, StoredCheckpoint,
+} from './audit_sql.ts';
 export type { ClientStore } from './clients_sql.ts';
 export type { JsonObject, JsonValue } from './json.ts';
 export type { InstanceRecord, KeyEvent, KeyRecord, KeySet, KeyState, KeyStore, KeyTransaction, VerifierCount, VerifierRecord } from './keys_sql.ts';
@@ -27,6 +31,7 @@ export interface Storage {
   readonly keys: KeyStore;
   readonly accounts: AccountStore;
   readonly clients: ClientStore;
+  readonly audit: AuditStore;
   /** What must not be lost and must be used once: Postgres. */
   readonly durable: ArtifactStore;
   /** What may vanish: Redis. */
@@ -62,6 +67,7 @@ export async function openStorage({ databaseUrl, redisUrl, dataDir, clock, onRed
     keys: createKeyStore(prisma),
     accounts: createAccountStore(prisma),
     clients: createClientStore(prisma),
+    audit: createAuditStore(prisma),
     durable: createSqlArtifacts(prisma, clock),
     volatile: artifacts,
     transient,

@@ -74,7 +74,7 @@ const PROGRESS_EVERY_MS = 1_000;
 async function* verify(audit: Audit): AsyncGenerator<string> {
   let progress = 0;
   let isDone = false;
-  const verdict = audit.verify((rows) => {
+  const verdict = audit.verify(({ rows }) => {
     progress = rows;
   }).finally(() => {
     isDone = true;

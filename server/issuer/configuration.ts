@@ -85,7 +85,7 @@ export function createConfiguration(options: ConfigurationOptions, snapshot: Key
     },
     formats: { customizers: { jwt: (ctx, token, jwt) => completeAccessToken(ctx, token, jwt, options) } },
     // All that the library ever fetches is a client's jwks_uri. Its own guard rests on an agent's inner workings, and only warns when they have changed.
-    fetch: (url, request) => fetchPublic(String(url), Object.fromEntries(new Headers(request?.headers)), { largestBytes: LARGEST_JWKS_BYTES, timeoutMs: JWKS_TIMEOUT_MS }),
+    fetch: (url, request) => fetchPublic(url instanceof Request ? url.url : url.toString(), Object.fromEntries(new Headers(request?.headers)), { largestBytes: LARGEST_JWKS_BYTES, timeoutMs: JWKS_TIMEOUT_MS }),
     features: {
       devInteractions: { enabled: false },
       // A token that names its audience cannot be used at the library's own userinfo endpoint: ours is issuer/userinfo.ts.

@@ -70,7 +70,7 @@ test('granted is never more than requested, never more than allowed, and always 
       // No more than requested.
       expect(given.aud).toBe(asked.audience ?? ISSUER);
       expect(answer.issued_token_type).toBe(asked.requested_token_type ?? ID);
-      const words = String(given.scope ?? '').split(' ').filter((word) => word !== '');
+      const words = (typeof given.scope === 'string' ? given.scope : '').split(' ').filter((word) => word !== '');
       for (const word of words) {
         expect(claims.scope.split(' ')).toContain(word);
         if (asked.scope !== undefined) expect(asked.scope.split(' ')).toContain(word);

@@ -67,7 +67,7 @@ export async function openStorage({ databaseUrl, redisUrl, dataDir, clock, onRed
     keys: createKeyStore(prisma),
     accounts: createAccountStore(prisma),
     clients: createClientStore(prisma),
-    audit: createAuditStore(prisma),
+    audit: createAuditStore(database),
     durable: createSqlArtifacts(prisma, clock),
     volatile: artifacts,
     transient,

@@ -6,7 +6,7 @@ export interface AuditEntry {
   readonly kind: AuditKind;
   /** What it was: a grant type's short name ('token_exchange', 'authorization_code', ...), 'audience.set', ... */
   readonly event: string;
-  /** Between the years 1970 and 9999; kept to the millisecond. */
+  /** Of the years 1970 to 9998; kept to the millisecond. */
   readonly at: Date;
   readonly jti?: string | undefined;
   readonly kid?: string | undefined;
@@ -40,7 +40,7 @@ const LONGEST_JSON = 4_096;
 /**
  * The entry as it is kept. A client chooses some of these texts and must not make a write fail or fill the disk: they are
  * cut ("…" at the end says so), and control characters, which the line format uses, and halves of surrogate pairs, which
- * UTF-8 cannot hold, become U+FFFD. Throws TypeError when `at` is not an instant of the years 1970 to 9999.
+ * UTF-8 cannot hold, become U+FFFD. Throws TypeError when `at` is not an instant of the years 1970 to 9998.
  */
 export function toFields(entry: AuditEntry): AuditFields {
   if (!isInstant(entry.at)) throw new TypeError('an audit entry has no time');
@@ -121,7 +121,8 @@ function readJsonText(text: string): JsonObject {
   return { unreadable: text };
 }
 
-const END_OF_YEARS = Date.UTC(10_000, 0, 1);
+/** ISO 8601 and Postgres part ways at the year 10000, which is where the last month of 9999 ends. */
+const END_OF_YEARS = Date.UTC(9_999, 0, 1);
 
 function isInstant(at: Date): boolean {
   const time = at.getTime();

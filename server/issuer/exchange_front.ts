@@ -99,7 +99,7 @@ function readParameters(text: string): { readonly clientId: string | undefined; 
   }
   const { grant_type: grantType, client_id: clientId, ...exchange } = values;
   if (grantType !== GRANT_TYPE.tokenExchange || typeof clientId !== 'string' || !/^[\x20-\x7e]*$/.test(text)) return undefined;
-  return { clientId, exchange: exchange as ExchangeParameters };
+  return { clientId, exchange: exchange };
 }
 
 function isPublicExchanger(client: ClientMetadata | undefined): boolean {

@@ -75,7 +75,7 @@ export async function openStorage({ databaseUrl, redisUrl, dataDir, clock, onRed
     groups: createGroupStore(prisma),
     clients: createClientStore(prisma),
     audiences: createAudienceStore(prisma),
-    audit: createAuditStore(prisma),
+    audit: createAuditStore(database),
     durable: createSqlArtifacts(prisma, clock),
     volatile: artifacts,
     transient,

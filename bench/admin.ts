@@ -15,10 +15,11 @@ export async function enrolAdmin(issuer: string, invitation: string): Promise<Be
   const { code, verifier } = await getCode(issuer, person, { resource: `${issuer}/admin`, scope: 'openid audiences:read audiences:write' });
   const { body: admin } = await postToken(issuer, { ...codeForm(code, verifier), client_id: CLI.id });
   const tokens = await signIn(issuer, person);
+  let count = 0;
   return {
     accountId: readSubject(tokens.access_token),
     prepareExchange: async (algorithm) => {
-      const name = `https://${algorithm.toLowerCase()}.example`;
+      const name = `https://${algorithm.toLowerCase()}-${(count += 1)}.example`;
       const answer = await fetch(`${issuer}/admin/api/v1/audiences`, {
         method: 'POST', headers: { 'authorization': `Bearer ${admin.access_token as string}`, 'content-type': 'application/json' },
         body: JSON.stringify({ name, algorithm, allow: ['people'] }),

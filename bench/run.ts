@@ -1,4 +1,4 @@
-// npm run bench [-- --rounds 9 --seconds 1 --connections 32 --only exchange]
+// npm run bench [-- --rounds 9 --seconds 1 --connections 32 --only exchange --growth]
 // How close the issuer comes to the least that an answer can cost, as ratios within one run: absolute numbers are the
 // machine's. The verdict is by processor time of the server alone, which the load generator's share does not touch.
 // A target that is missed is reported, not an error.
@@ -10,6 +10,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import pg from 'pg';
 import { findFreePort } from '../test/support/free_port.ts';
 import { startServices } from '../scripts/services.mjs';
 import { enrolAdmin, type BenchAdmin } from './admin.ts';
@@ -30,6 +31,8 @@ interface Issuer {
   readonly url: string;
   /** The link that enrols its first admin. */
   readonly invitation: string;
+  /** Undefined on embedded storage. */
+  readonly databaseUrl: string | undefined;
 }
 
 interface BaselineProcess extends Server {
@@ -42,6 +45,14 @@ const CONTESTS: readonly Contest[] = [
   { name: 'exchange, RS256', target: 0.5, storage: 'servers', prepare: (issuer) => prepareExchange(issuer, 'RS256') },
   { name: 'exchange, ES256', target: 0.5, storage: 'servers', prepare: (issuer) => prepareExchange(issuer, 'ES256') },
 ];
+
+/** With --growth: what a token costs when the tables behind it are full. Each step adds to the one before. */
+const GROWTH: readonly Contest[] = [1_000, 100_000, 1_000_000].map((rows) => ({
+  name: `exchange, ES256, ${rows.toLocaleString('en')} rows and accounts`, target: 0.5, storage: 'servers', prepare: async (issuer) => {
+    await grow(issuer, rows);
+    return prepareExchange(issuer, 'ES256');
+  },
+}));
 
 const START_SECONDS = 60;
 
@@ -65,7 +76,7 @@ async function startIssuer(more: Readonly<Record<string, string>> = {}): Promise
     if (child.exitCode !== null) throw new Error(`the issuer ended at its start with exit code ${child.exitCode}`);
     const response = await fetch(`${url}/readyz`).catch(() => undefined);
     const invitation = /http\S+\/login\/enrol\/\S+/.exec(printed)?.[0];
-    if (response?.ok && invitation !== undefined) return { pid: child.pid ?? 0, url, invitation };
+    if (response?.ok && invitation !== undefined) return { pid: child.pid ?? 0, url, invitation, databaseUrl: more.DATABASE_URL };
     await sleep(100);
   }
   throw new Error(`the issuer was not ready in ${START_SECONDS} s`);
@@ -93,6 +104,25 @@ async function prepareExchange(issuer: Issuer, algorithm: 'RS256' | 'ES256'): Pr
   const { host, port } = new URL(issuer.url);
   const load: Load = { url: `http://127.0.0.1:${port}/oauth/token`, method: 'POST', headers: { host, 'content-type': 'application/x-www-form-urlencoded' }, body };
   return { load, baseline: await startBaseline(['exchange', 'RS256', algorithm]) };
+}
+
+/** Fills the record and the accounts up to so many, by the database alone. */
+async function grow({ databaseUrl }: Issuer, rows: number): Promise<void> {
+  const client = new pg.Client({ connectionString: databaseUrl });
+  await client.connect();
+  try {
+    await client.query(
+      `INSERT INTO audit_rows (chain, seq, at, kind, event, jti, kid, alg, token_kind, account_id, subject, client_id, audience, expires_at, previous, hash)
+       SELECT '00000000-0000-4000-8000-000000000001', n, date_trunc('month', now()) + n * interval '1 millisecond', 'token', 'token_exchange', gen_random_uuid()::text, 'kid-' || n % 7, 'RS256', 'id_token',
+         gen_random_uuid()::text, 'somebody@example.com', 'vouch-cli', 'https://' || n % 20 || '.example', now() + interval '1 minute', '', ''
+       FROM generate_series((SELECT count(*) + 1 FROM audit_rows WHERE chain = '00000000-0000-4000-8000-000000000001'), $1::bigint) AS n`, [rows]);
+    await client.query(
+      `INSERT INTO accounts (id, kind, email, email_verified, name, role, status, created_at)
+       SELECT gen_random_uuid(), 'person', 'somebody-' || n || '@example.com', false, 'Somebody', 'member', 'active', now() FROM generate_series((SELECT count(*) FROM accounts), $1::bigint) AS n`, [rows]);
+    await client.query('ANALYZE');
+  } finally {
+    await client.end();
+  }
 }
 
 /** Starts bench/baseline.ts; its load is the one request that its mode is made for. */
@@ -143,13 +173,13 @@ function printTable(rows: readonly (readonly string[])[]): void {
   }
 }
 
-function readEffort(): Effort & { readonly only: string | undefined } {
-  const { values } = parseArgs({ options: { rounds: { type: 'string', default: '9' }, seconds: { type: 'string', default: '1' }, connections: { type: 'string', default: '32' }, only: { type: 'string' } } });
+function readEffort(): Effort & { readonly only: string | undefined; readonly growth: boolean } {
+  const { values } = parseArgs({ options: { rounds: { type: 'string', default: '9' }, seconds: { type: 'string', default: '1' }, connections: { type: 'string', default: '32' }, only: { type: 'string' }, growth: { type: 'boolean', default: false } } });
   const [rounds, seconds, connections] = [values.rounds, values.seconds, values.connections].map(Number);
   if (!rounds || !seconds || !connections || [rounds, seconds, connections].some((value) => !Number.isInteger(value) || value > 1000)) {
     throw new TypeError('--rounds, --seconds and --connections are whole numbers from 1 to 1000');
   }
-  return { rounds, seconds, connections, only: values.only };
+  return { rounds, seconds, connections, only: values.only, growth: values.growth };
 }
 
 // ── All of it ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -169,14 +199,15 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 }
 
 async function main(): Promise<void> {
-  const { only, ...effort } = readEffort();
+  const { only, growth, ...effort } = readEffort();
+  const chosen = growth ? GROWTH : CONTESTS;
   const { rounds, seconds, connections } = effort;
-  const minutes = Math.ceil((CONTESTS.length * 2 * (rounds * seconds + 3)) / 60); // 3 s to warm up
+  const minutes = Math.ceil((chosen.length * 2 * (rounds * seconds + 3)) / 60); // 3 s to warm up
   console.log(`Node ${process.version}, ${availableParallelism()} processors (${cpus()[0]?.model.trim() ?? 'unknown'})`);
   console.log(`${rounds} rounds of ${seconds} s each, ${connections} connections, medians; about ${minutes} min\n`);
   const rows: string[][] = [];
   const run = async (storage: Contest['storage'], start: () => Promise<Issuer>) => {
-    const contests = CONTESTS.filter((contest) => contest.storage === storage && (only === undefined || contest.name.includes(only)));
+    const contests = chosen.filter((contest) => contest.storage === storage && (only === undefined || contest.name.includes(only)));
     if (contests.length === 0) return;
     const issuer = await start();
     for (const contest of contests) rows.push(renderRow(contest, await runContest(contest, issuer, effort)));

@@ -55,7 +55,8 @@ interface Form {
 /** The body of a request that may be ours, if all of it has come in one piece. */
 async function peekForm(request: IncomingMessage): Promise<Form | undefined> {
   const { 'content-type': type = '', 'content-length': length, 'content-encoding': encoding, authorization } = request.headers;
-  if (!FORM.test(type) || length === undefined || encoding !== undefined || authorization !== undefined) return undefined;
+  // A body of nothing would be at its end once it is looked at.
+  if (!FORM.test(type) || !(Number(length) > 0) || encoding !== undefined || authorization !== undefined) return undefined;
   const chunk = await readFirst(request);
   if (chunk === undefined) return undefined;
   const giveBack = () => {

@@ -6,7 +6,7 @@
 import type { RequestListener } from 'node:http';
 import Koa from 'koa';
 import { ADMIN_PATH, createAdmin } from './admin/admin.ts';
-import { createAccounts, type Accounts } from './accounts/accounts.ts';
+import { createAccounts, createPasskeys, type Accounts } from './accounts/accounts.ts';
 import { createAudiences } from './audiences/audiences.ts';
 import { createClients, type Clients } from './clients/clients.ts';
 import type { Config } from './config/config.ts';
@@ -84,8 +84,9 @@ interface Parts {
 function joinRooms(parts: Parts): App {
   const { config, log, clock, metrics, storage, keys, cookieKeys } = parts;
   const { issuer, hostedDomains, sessionSeconds, longestTokenSeconds } = config;
-  const accounts = createAccounts({ store: storage.accounts, hostedDomains, clock });
-  const clients = createClients({ store: storage.clients, clock });
+  const domains = { hosted: hostedDomains, upstream: [] };
+  const accounts = createAccounts({ store: storage.accounts, domains, clock });
+  const clients = createClients({ issuer, store: storage.clients, clock });
   const audiences = createAudiences({ issuer, names: config.audiences, longestTokenSeconds });
   const assets = loadAssets();
   const pages = createPages({ assets, productName: 'Vouch' });
@@ -94,6 +95,8 @@ function joinRooms(parts: Parts): App {
     durable: storage.durable, volatile: storage.volatile,
     events: createProviderEvents(log, metrics),
     renderErrorPage: (error) => renderProtocolError(pages, error),
+    renderSignOutPage: (options) => pages.renderSignOutPage(options),
+    renderSignedOutPage: () => pages.renderSignedOutPage(),
   });
   const browser = createBrowserGroup({ ...parts, accounts, protocol, pages, assets });
   const admin = createAdminGroup(parts, protocol);
@@ -152,7 +155,12 @@ function createBrowserGroup({ config, clock, log, metrics, storage, accounts, pr
   const koa = new Koa();
   koa.silent = true; // login/ answers its own trouble; what is left is a client that hung up
   const { issuer } = config;
-  koa.use(createLogin({ issuer, accounts, interactions: protocol.interactions, transient: storage.transient, pages, assets, clock, events: createLoginEvents(log, metrics) }).routes());
+  const passkeys = createPasskeys({ store: storage.passkeys, clock });
+  const router = createLogin({
+    issuer, accounts, passkeys, pages, assets, clock, interactions: protocol.interactions, browserSessions: protocol.browserSessions,
+    transient: storage.transient, attestationRoots: config.attestationRoots, events: createLoginEvents(log, metrics),
+  });
+  koa.use(router.routes());
   const answer = koa.callback();
   return (request, response, path) => {
     if (!path.startsWith('/login/')) return false;
@@ -297,6 +305,9 @@ function createLoginEvents(log: Log, metrics: Metrics): LoginEvents {
     onEnrolled: (who) => {
       metrics.countSignIn('enrolled');
       log.info(who, 'enrolled with a passkey');
+    },
+    onAccountChanged: (change) => {
+      log.info(change, 'somebody changed how they sign in');
     },
     onTrouble: ({ route, code, error }) => {
       metrics.countSignIn('refused');

@@ -24,6 +24,8 @@ export interface Config {
   readonly cookieKeys: Secret<readonly string[]> | undefined;
   readonly audiences: readonly string[];
   readonly hostedDomains: readonly string[];
+  /** PEM. */
+  readonly attestationRoots: readonly string[];
   readonly sessionSeconds: number;
   readonly longestTokenSeconds: number;
   readonly keys: KeyConfig;
@@ -93,6 +95,7 @@ function toConfig(env: Environment): Config {
     cookieKeys: env.VOUCH_COOKIE_KEYS === undefined ? undefined : new Secret(env.VOUCH_COOKIE_KEYS),
     audiences: env.VOUCH_AUDIENCES,
     hostedDomains: env.VOUCH_HOSTED_DOMAINS,
+    attestationRoots: env.VOUCH_ATTESTATION_ROOTS,
     sessionSeconds: env.VOUCH_SESSION_SECONDS,
     longestTokenSeconds: env.VOUCH_LONGEST_TOKEN_SECONDS,
     keys: Object.freeze({
@@ -117,7 +120,7 @@ interface Read {
   readonly faults: Fault[];
 }
 
-/** Takes each known variable, a secret also from the file that NAME_FILE names. An empty value counts as not set. */
+/** Takes each known variable, a secret or a long one also from the file that NAME_FILE names. An empty value counts as not set. */
 function readSecretFiles(env: Readonly<Record<string, string | undefined>>): Read {
   const values: Record<string, string> = {};
   const faults: Fault[] = [];
@@ -125,7 +128,8 @@ function readSecretFiles(env: Readonly<Record<string, string | undefined>>): Rea
     const direct = env[name];
     if (direct !== undefined && direct !== '') values[name] = direct;
     const file = env[`${name}_FILE`];
-    if (!describeVariable(schema).isSecret || file === undefined || file === '') continue;
+    const { isSecret, isLong } = describeVariable(schema);
+    if (!(isSecret || isLong) || file === undefined || file === '') continue;
     if (values[name] !== undefined) {
       faults.push({ variable: name, message: `is set twice, as ${name} and as ${name}_FILE; unset one` });
       continue;

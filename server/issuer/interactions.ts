@@ -1,7 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { errors, type Provider } from 'oidc-provider';
+import { ACCOUNT_CLIENT_ID } from '../clients/clients.ts';
 import { NotFound } from '../lib/errors.ts';
 import { SCOPES } from '../oauth2/vocabulary.ts';
+import { fromProtocolError } from './failure.ts';
 import { adminAudience, scopesOf } from './resource.ts';
 
 /** What a client asked of a person's browser, as far as the pages need it. */
@@ -9,7 +11,7 @@ export interface Interaction {
   readonly uid: string;
   /** What oidc-provider wants settled next. */
   readonly prompt: string;
-  readonly client: { readonly id: string; readonly name: string; readonly isNative: boolean };
+  readonly client: { readonly id: string; readonly name: string; readonly isNative: boolean; readonly isOwn: boolean };
   readonly scopes: readonly string[];
   /** Whether the token is to be for the admin API: the person is told. */
   readonly asksToAdminister: boolean;
@@ -40,7 +42,7 @@ export function createInteractions(current: () => Provider, issuer: string): Int
   const load = async (request: IncomingMessage, response: ServerResponse) => {
     const provider = current();
     const found = await provider.interactionDetails(request, response).catch((error: unknown) => {
-      throw error instanceof errors.SessionNotFound ? new NotFound('the sign-in is over', { cause: error }) : error;
+      throw error instanceof errors.SessionNotFound ? new NotFound('the sign-in is over', { cause: error }) : fromProtocolError(error);
     });
     const client = await provider.Client.find(String(found.params.client_id));
     if (client === undefined) throw new NotFound('the client is gone');
@@ -60,7 +62,7 @@ export function createInteractions(current: () => Provider, issuer: string): Int
       return {
         uid: found.uid,
         prompt: found.prompt.name,
-        client: { id: client.clientId, name: client.clientName ?? client.clientId, isNative: client.applicationType === 'native' },
+        client: { id: client.clientId, name: client.clientName ?? client.clientId, isNative: client.applicationType === 'native', isOwn: client.clientId === ACCOUNT_CLIENT_ID },
         scopes: pickScopes(found.params.scope, SCOPES),
         asksToAdminister: readTargets(found.params.resource, issuer).includes(adminAudience(issuer)),
         redirectUri: String(found.params.redirect_uri),
@@ -70,8 +72,8 @@ export function createInteractions(current: () => Provider, issuer: string): Int
     finishSignIn: async (request, response, { accountId, amr, authTime }) => {
       const { provider, found, client } = await load(request, response);
       const login = { accountId, amr: [...amr], ts: authTime };
-      // The page that asked for the passkey named the native client: the touch was the consent.
-      const consent = client.applicationType === 'native' ? { consent: { grantId: await createGrant(provider, accountId, client.clientId, found.params) } } : {};
+      // The page that asked for the passkey named the native client: the touch was the consent. Our own page asks for nothing.
+      const consent = client.applicationType === 'native' || client.clientId === ACCOUNT_CLIENT_ID ? { consent: { grantId: await createGrant(provider, accountId, client.clientId, found.params) } } : {};
       return provider.interactionResult(request, response, { login, ...consent });
     },
     finishConsent: async (request, response) => {

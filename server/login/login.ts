@@ -1,29 +1,35 @@
 /*
- * Owns: what a person's browser sees: enrolment by invitation, sign-in by passkey, consent.
+ * Owns: what a person's browser sees: enrolment by invitation, sign-in, consent, their account page.
  * Never: issues a token; believes a browser about who it is.
  * Keeps true: a challenge is used once; whatever changes something comes from a page of ours.
  */
 import Router from '@koa/router';
 import type { Context } from 'koa';
-import type { Accounts } from '../accounts/accounts.ts';
+import type { Accounts, Passkeys } from '../accounts/accounts.ts';
 import { readJsonBody } from '../http/body.ts';
-import { isSameOrigin } from '../http/origin.ts';
-import { applyBrowserHeaders } from '../http/security_headers.ts';
-import type { Interaction, Interactions } from '../issuer/issuer.ts';
+import type { BrowserSessions, Interaction, Interactions } from '../issuer/issuer.ts';
 import type { Clock } from '../lib/clock.ts';
 import { NotFound, Refused } from '../lib/errors.ts';
 import type { TransientStore } from '../storage/storage.ts';
-import type { Assets, Pages } from '../views/views.ts';
+import type { AccountNotice, Assets, Pages } from '../views/views.ts';
+import { createOwners } from './account_owner.ts';
+import { addAccountRoutes } from './account_routes.ts';
+import { createAttestationTrust } from './attestation.ts';
 import { createEnrolment, type Enrolment } from './enrolment.ts';
-import { describeFailure } from './failure.ts';
 import { decideNextStep } from './next_step.ts';
 import { createCeremonies } from './passkey.ts';
+import { createPasskeyAdding } from './passkey_adding.ts';
 import { createSignIns, type SignIns } from './sign_in.ts';
+import { createWrappers, type Handler, type Wrappers } from './wrappers.ts';
 
 export interface LoginOptions {
   readonly issuer: string;
   readonly accounts: Accounts;
+  readonly passkeys: Passkeys;
   readonly interactions: Interactions;
+  readonly browserSessions: BrowserSessions;
+  /** Certificates, in PEM, of makers whose attestation is believed to show a key in hardware. */
+  readonly attestationRoots: readonly string[];
   readonly transient: TransientStore;
   readonly pages: Pages;
   readonly assets: Assets;
@@ -34,57 +40,28 @@ export interface LoginOptions {
 export interface LoginEvents {
   onSignedIn(who: { accountId: string; clientId: string }): void;
   onEnrolled(who: { accountId: string; role: string }): void;
+  /** Somebody changed how they get in. */
+  onAccountChanged(change: { accountId: string; what: AccountNotice }): void;
   /** A refusal or a failure; `error` is not for the browser. */
   onTrouble(trouble: { route: string; code: string; error: unknown }): void;
 }
 
-type Handler = (ctx: Context & { params: Record<string, string> }) => Promise<void>;
-
 export function createLogin(options: LoginOptions): Router {
-  const ceremonies = createCeremonies(options.issuer);
+  const ceremonies = createCeremonies(options.issuer, createAttestationTrust(options.attestationRoots));
   const enrolment = createEnrolment({ ...options, ceremonies });
   const signIns = createSignIns({ ...options, ceremonies });
   const router = new Router();
-  const { page, action, form } = createWrappers(options);
+  const wrappers = createWrappers(options);
   addAssetRoutes(router, options.assets);
-  addEnrolmentRoutes(router, { page, action }, options, enrolment);
-  addSignInRoutes(router, { page, action, form }, options, signIns);
+  addEnrolmentRoutes(router, wrappers, options, enrolment);
+  addAccountRoutes(router, wrappers, {
+    ...options, owners: createOwners(options), adding: createPasskeyAdding({ ...options, ceremonies }), ways: { issuers: [] },
+    describeIdentities: async () => ({ identities: [], linkable: [] }), onChanged: (change) => {
+      options.events.onAccountChanged(change);
+    },
+  });
+  addSignInRoutes(router, wrappers, options, signIns);
   return router;
-}
-
-interface Wrappers {
-  /** A page: trouble becomes an error page. */
-  readonly page: (handler: Handler) => Handler;
-  /** What a page's script posts: trouble becomes JSON. */
-  readonly action: (handler: Handler) => Handler;
-  /** What a page's form posts, with or without scripts. */
-  readonly form: (handler: Handler) => Handler;
-}
-
-function createWrappers({ issuer, pages, events }: LoginOptions): Wrappers {
-  const tell = (ctx: Context, error: unknown, show: (told: ReturnType<typeof describeFailure>) => unknown) => {
-    const told = describeFailure(error);
-    events.onTrouble({ route: String(ctx._matchedRoute ?? ctx.path), code: told.code, error });
-    ctx.status = told.status;
-    ctx.body = show(told);
-  };
-  const showPage = ({ message, code }: ReturnType<typeof describeFailure>) =>
-    pages.renderErrorPage({ title: code === 'sign_in_over' ? 'This sign-in is over' : 'That did not work', message, hint: undefined, reference: code });
-  const showJson = ({ code, message, field }: ReturnType<typeof describeFailure>) => ({ error: code, message, ...(field === undefined ? {} : { field }) });
-  const run = async (ctx: Parameters<Handler>[0], handler: Handler, show: typeof showPage | typeof showJson, changes: boolean) => {
-    applyBrowserHeaders(ctx.res, { formAction: "'self'" });
-    try {
-      if (changes && !isSameOrigin(ctx.headers, issuer)) throw new Refused('cross_origin', 'This request did not come from a page of this site.');
-      await handler(ctx);
-    } catch (error) {
-      tell(ctx, error, show);
-    }
-  };
-  return {
-    page: (handler) => (ctx) => run(ctx, handler, showPage, false),
-    action: (handler) => (ctx) => run(ctx, handler, showJson, true),
-    form: (handler) => (ctx) => run(ctx, handler, showPage, true),
-  };
 }
 
 function addAssetRoutes(router: Router, assets: Assets): void {
@@ -170,7 +147,7 @@ async function renderStep(interaction: Interaction, { accounts, pages, issuer }:
   const account = accountId === undefined ? undefined : await accounts.find(accountId);
   switch (decideNextStep({ prompt, isSignedIn: account !== undefined })) {
     case 'prove_passkey':
-      return pages.renderSignInPage({ uid, clientName: client.name, isCli: client.isNative, asksToAdminister: interaction.asksToAdminister, issuer });
+      return pages.renderSignInPage({ uid, clientName: client.name, isCli: client.isNative, isOwn: client.isOwn, asksToAdminister: interaction.asksToAdminister, issuer });
     case 'ask_consent':
       return pages.renderConsentPage({ uid, clientName: client.name, email: account?.email ?? '', scopes, redirectHost: new URL(redirectUri).host });
     case 'refuse':

@@ -1,6 +1,7 @@
 import { Conflict } from '../lib/errors.ts';
 import { guardStore } from './failure.ts';
-import type { Account, Passkey, PrismaClient } from './generated/prisma/client.ts';
+import type { Account, PrismaClient } from './generated/prisma/client.ts';
+import { toPasskey, toPasskeyRow, type AttestationBytes, type PasskeyRecord } from './passkeys_sql.ts';
 
 export interface AccountRecord {
   readonly id: string;
@@ -12,22 +13,8 @@ export interface AccountRecord {
   readonly role: 'admin' | 'member';
   readonly status: 'active' | 'suspended';
   readonly createdAt: Date;
-}
-
-/** A WebAuthn credential of an account. */
-export interface PasskeyRecord {
-  /** The credential id, base64url. */
-  readonly id: string;
-  readonly accountId: string;
-  /** COSE_Key (RFC 9052 7). */
-  readonly publicKey: Uint8Array<ArrayBuffer>;
-  readonly counter: number;
-  readonly transports: readonly string[];
-  readonly deviceType: string;
-  readonly isBackedUp: boolean;
-  readonly aaguid: string;
-  readonly name: string;
-  readonly createdAt: Date;
+  /** The company's domain as an upstream stated it. Undefined: the e-mail's domain decides. */
+  readonly hostedDomain?: string | undefined;
 }
 
 export interface InvitationRecord {
@@ -54,7 +41,7 @@ export interface AccountStore {
    * Ends the invitation and creates the account with its passkey: all of it or nothing. False when the invitation was
    * accepted or ended before. Throws Conflict when the e-mail or the passkey is taken.
    */
-  acceptInvitation(tokenHash: string, account: AccountRecord, passkey: PasskeyRecord, at: Date): Promise<boolean>;
+  acceptInvitation(tokenHash: string, account: AccountRecord, passkey: PasskeyRecord, at: Date, attestation?: AttestationBytes): Promise<boolean>;
 }
 
 /** Any number will do that nothing else in this database locks on. */
@@ -114,7 +101,7 @@ function createInvitationMethods(prisma: PrismaClient): Pick<AccountStore, 'repl
         const row = id === undefined ? null : await prisma.account.findUnique({ where: { id } });
         return row === null ? undefined : toAccount(row);
       }),
-    acceptInvitation: (tokenHash, account, passkey, at) =>
+    acceptInvitation: (tokenHash, account, passkey, at, attestation) =>
       guardStore('accept an invitation', () =>
         prisma.$transaction(async (tx) => {
           const { count } = await tx.invitation.updateMany({
@@ -124,16 +111,15 @@ function createInvitationMethods(prisma: PrismaClient): Pick<AccountStore, 'repl
           if (count !== 1) return false;
           const taken = await tx.account.findUnique({ where: { email: account.email } });
           if (taken !== null) throw new Conflict('the e-mail has an account');
-          const { isEmailVerified, ...rest } = account;
-          await tx.account.create({ data: { ...rest, emailVerified: isEmailVerified } });
-          await tx.passkey.create({ data: { ...passkey, transports: [...passkey.transports] } });
+          await tx.account.create({ data: toAccountRow(account) });
+          await tx.passkey.create({ data: toPasskeyRow(passkey, attestation) });
           return true;
         }),
       ),
   };
 }
 
-function toAccount(row: Account): AccountRecord {
+export function toAccount(row: Account): AccountRecord {
   return {
     id: row.id,
     kind: row.kind as AccountRecord['kind'],
@@ -143,9 +129,10 @@ function toAccount(row: Account): AccountRecord {
     role: row.role as AccountRecord['role'],
     status: row.status as AccountRecord['status'],
     createdAt: row.createdAt,
+    hostedDomain: row.hostedDomain ?? undefined,
   };
 }
 
-function toPasskey({ counter, lastUsedAt: _, ...row }: Passkey): PasskeyRecord {
-  return { ...row, counter: Number(counter) };
+export function toAccountRow({ isEmailVerified, hostedDomain, ...account }: AccountRecord) {
+  return { ...account, emailVerified: isEmailVerified, hostedDomain: hostedDomain ?? null };
 }

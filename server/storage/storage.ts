@@ -12,20 +12,26 @@ import { createClientStore, type ClientStore } from './clients_sql.ts';
 import { openEmbedded, openPostgres } from './database.ts';
 import { guardStore } from './failure.ts';
 import { createMemoryHints, createRedisHints, type Hints } from './hints.ts';
+import { createIdentityStore, type IdentityStore } from './identities_sql.ts';
 import { createKeyStore, type KeyStore } from './keys_sql.ts';
+import { createPasskeyStore, type PasskeyStore } from './passkeys_sql.ts';
 import { createMemoryVolatile } from './volatile_memory.ts';
 import { createRedisVolatile } from './volatile_redis.ts';
 
-export type { AccountRecord, AccountStore, InvitationRecord, PasskeyRecord } from './accounts_sql.ts';
+export type { AccountRecord, AccountStore, InvitationRecord } from './accounts_sql.ts';
 export type { Artifact, ArtifactStore, TransientStore } from './artifacts.ts';
 export type { ClientStore } from './clients_sql.ts';
+export type { DisputeRecord, IdentityRecord, IdentityStore, IdentityUse } from './identities_sql.ts';
 export type { JsonObject, JsonValue } from './json.ts';
 export type { InstanceRecord, KeyEvent, KeyRecord, KeySet, KeyState, KeyStore, KeyTransaction, VerifierCount, VerifierRecord } from './keys_sql.ts';
 export type { Hints } from './hints.ts';
+export type { AttestationBytes, PasskeyRecord, PasskeyStore, WaysIn } from './passkeys_sql.ts';
 
 export interface Storage {
   readonly keys: KeyStore;
   readonly accounts: AccountStore;
+  readonly passkeys: PasskeyStore;
+  readonly identities: IdentityStore;
   readonly clients: ClientStore;
   /** What must not be lost and must be used once: Postgres. */
   readonly durable: ArtifactStore;
@@ -61,6 +67,8 @@ export async function openStorage({ databaseUrl, redisUrl, dataDir, clock, onRed
   return {
     keys: createKeyStore(prisma),
     accounts: createAccountStore(prisma),
+    passkeys: createPasskeyStore(prisma),
+    identities: createIdentityStore(prisma),
     clients: createClientStore(prisma),
     durable: createSqlArtifacts(prisma, clock),
     volatile: artifacts,

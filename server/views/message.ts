@@ -11,6 +11,8 @@ export interface ErrorOptions {
   readonly hint?: string | undefined;
   /** What an administrator finds in the log, such as the request's id. */
   readonly reference?: string | undefined;
+  /** Whether the account page is where to go back to. */
+  readonly isAboutAccount?: boolean;
 }
 
 export interface ContinueOptions {
@@ -18,13 +20,14 @@ export interface ContinueOptions {
   readonly href: string;
 }
 
-export function errorPage({ title, message, hint, reference }: ErrorOptions): Page {
+export function errorPage({ title, message, hint, reference, isAboutAccount = false }: ErrorOptions): Page {
   return {
     title,
     main: html`<div class="mark">${alertIcon}</div>
 <h1>${title}</h1>
 <p>${message}</p>
 ${hint !== undefined && html`<p>${hint}</p>`}
+${isAboutAccount && html`<p><a class="button" href="/login/account">${texts.error.toAccount}</a></p>`}
 ${reference !== undefined && html`<p class="aside">${texts.error.reference}: <code>${reference}</code></p>`}`,
   };
 }

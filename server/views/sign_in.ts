@@ -13,10 +13,14 @@ export interface SignInOptions {
   readonly isCli: boolean;
   /** Whether what the client gets may administer the issuer. */
   readonly asksToAdminister?: boolean;
+  /** Whether it is for the account page itself. */
+  readonly isOwn?: boolean;
+  /** Other issuers that the person may sign in with. */
+  readonly upstreams?: readonly { readonly id: string; readonly name: string }[];
   readonly issuer: string;
 }
 
-export function signInPage({ uid, clientName, isCli, issuer, asksToAdminister = false }: SignInOptions): Page {
+export function signInPage({ uid, clientName, isCli, issuer, asksToAdminister = false, isOwn = false, upstreams = [] }: SignInOptions): Page {
   const { signIn } = texts;
   const host = hostOf(issuer);
   const path = `/login/${encodeURIComponent(uid)}`;
@@ -27,11 +31,12 @@ export function signInPage({ uid, clientName, isCli, issuer, asksToAdminister = 
     scripts: CEREMONY_SCRIPTS,
     main: html`<h1>${signIn.title}</h1>
 <div class="asker">${isCli ? terminalIcon : appIcon}<div>
-<p>${asksToAdminister ? signIn.asksToAdminister(client) : isCli ? signIn.asksCli(client) : signIn.asks(client)}</p>
-<p class="aside">${isCli ? signIn.careCli : signIn.care}</p>
+<p>${isOwn ? signIn.asksOwn : asksToAdminister ? signIn.asksToAdminister(client) : isCli ? signIn.asksCli(client) : signIn.asks(client)}</p>
+<p class="aside">${isOwn ? signIn.careOwn : isCli ? signIn.careCli : signIn.care}</p>
 </div></div>
 ${ceremonyForm({ kind: 'authentication', path, note: signIn.note, button: signIn.button, script: signIn.script(host) })}
-<form method="post" action="${path}/abort"><button class="button" type="submit">${signIn.cancel}</button></form>
+${upstreams.map(({ id, name }) => html`<form class="upstream" method="post" action="${path}/upstream/${encodeURIComponent(id)}"><button class="button" type="submit">${signIn.upstream(name)}</button></form>
+`)}<form method="post" action="${path}/abort"><button class="button" type="submit">${signIn.cancel}</button></form>
 <p class="aside">${signIn.noPasskey}</p>`,
   };
 }

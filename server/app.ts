@@ -6,10 +6,10 @@
 import type { RequestListener } from 'node:http';
 import Koa from 'koa';
 import { ADMIN_PATH, createAdmin } from './admin/admin.ts';
-import { createAccounts, createPasskeys, type Accounts } from './accounts/accounts.ts';
+import { createAccounts, createIdentities, createPasskeys, type Accounts, type Identities } from './accounts/accounts.ts';
 import { createAudiences } from './audiences/audiences.ts';
 import { createClients, type Clients } from './clients/clients.ts';
-import type { Config } from './config/config.ts';
+import { isConsumerDomain, type Config } from './config/config.ts';
 import type { KekRing } from './crypto/kek.ts';
 import { readAddress } from './http/address.ts';
 import { serveDocument } from './http/document.ts';
@@ -32,6 +32,7 @@ export interface App {
   /** Answers the operations listener: metrics and health. */
   readonly handleOps: RequestListener;
   readonly accounts: Accounts;
+  readonly identities: Identities;
   readonly clients: Clients;
   readonly keys: Keys;
   /** Begins what goes on in the background. */
@@ -84,7 +85,8 @@ interface Parts {
 function joinRooms(parts: Parts): App {
   const { config, log, clock, metrics, storage, keys, cookieKeys } = parts;
   const { issuer, hostedDomains, sessionSeconds, longestTokenSeconds } = config;
-  const domains = { hosted: hostedDomains, upstream: [] };
+  const domains = { hosted: hostedDomains, upstream: config.upstreams.flatMap((upstream) => upstream.domains).filter((domain) => !isConsumerDomain(domain)) };
+  const identities = createIdentities({ store: storage.identities, domains, clock });
   const accounts = createAccounts({ store: storage.accounts, domains, clock });
   const clients = createClients({ issuer, store: storage.clients, clock });
   const audiences = createAudiences({ issuer, names: config.audiences, longestTokenSeconds });
@@ -98,7 +100,7 @@ function joinRooms(parts: Parts): App {
     renderSignOutPage: (options) => pages.renderSignOutPage(options),
     renderSignedOutPage: () => pages.renderSignedOutPage(),
   });
-  const browser = createBrowserGroup({ ...parts, accounts, protocol, pages, assets });
+  const browser = createBrowserGroup({ ...parts, accounts, identities, protocol, pages, assets });
   const admin = createAdminGroup(parts, protocol);
   const health = createHealth(async () => {
     await storage.check();
@@ -110,7 +112,7 @@ function joinRooms(parts: Parts): App {
     // The four groups: documents and operations before the limits, then protocol, browser and admin.
     handle: createFront({ issuer, open: [documents, health.answer], guarded: [protocol.handle, browser, admin], renderLost: () => renderLost(pages, issuer) }),
     handleOps: createOps(metrics, health),
-    accounts, clients, keys,
+    accounts, identities, clients, keys,
     start: async () => {
       await keys.start();
       housekeeping.start();
@@ -146,18 +148,19 @@ function createDocumentGroup(protocol: Issuer, keys: Keys, trustedProxies: numbe
 
 interface BrowserParts extends Parts {
   readonly accounts: Accounts;
+  readonly identities: Identities;
   readonly protocol: Issuer;
   readonly pages: Pages;
   readonly assets: Assets;
 }
 
-function createBrowserGroup({ config, clock, log, metrics, storage, accounts, protocol, pages, assets }: BrowserParts): Group {
+function createBrowserGroup({ config, clock, log, metrics, storage, accounts, identities, protocol, pages, assets }: BrowserParts): Group {
   const koa = new Koa();
   koa.silent = true; // login/ answers its own trouble; what is left is a client that hung up
   const { issuer } = config;
   const passkeys = createPasskeys({ store: storage.passkeys, clock });
   const router = createLogin({
-    issuer, accounts, passkeys, pages, assets, clock, interactions: protocol.interactions, browserSessions: protocol.browserSessions,
+    issuer, accounts, passkeys, identities, upstreams: config.upstreams, sessionSeconds: config.sessionSeconds, pages, assets, clock, interactions: protocol.interactions, browserSessions: protocol.browserSessions,
     transient: storage.transient, attestationRoots: config.attestationRoots, events: createLoginEvents(log, metrics),
   });
   koa.use(router.routes());
@@ -300,7 +303,11 @@ function createLoginEvents(log: Log, metrics: Metrics): LoginEvents {
   return {
     onSignedIn: (who) => {
       metrics.countSignIn('signed_in');
-      log.info(who, 'signed in with a passkey');
+      log.info(who, 'signed in');
+    },
+    onProvisioned: (who) => {
+      metrics.countSignIn('enrolled');
+      log.info(who, 'an upstream brought somebody new');
     },
     onEnrolled: (who) => {
       metrics.countSignIn('enrolled');

@@ -8,6 +8,7 @@ import { resolve } from 'node:path';
 import type { ZodType } from 'zod';
 import { Secret } from '../lib/secret.ts';
 import { findPublicIssuerFault, isLoopback } from './issuer_url.ts';
+import type { UpstreamConfig } from './upstreams.ts';
 import { describeVariable, environmentSchema, type Environment } from './variables.ts';
 
 export interface Config {
@@ -24,6 +25,7 @@ export interface Config {
   readonly cookieKeys: Secret<readonly string[]> | undefined;
   readonly audiences: readonly string[];
   readonly hostedDomains: readonly string[];
+  readonly upstreams: readonly UpstreamConfig[];
   /** PEM. */
   readonly attestationRoots: readonly string[];
   readonly sessionSeconds: number;
@@ -64,8 +66,10 @@ export class ConfigError extends Error {
 }
 
 export { isLoopback };
+export { isConsumerDomain } from './domains.ts';
 export { ensureEmbeddedSecrets, type Secrets } from './embedded_secrets.ts';
 export { renderConfigTable } from './table.ts';
+export type { UpstreamConfig, UpstreamKind } from './upstreams.ts';
 
 /** Reads the whole configuration. Throws a ConfigError that names every fault, never a value of a secret. */
 export function loadConfig(env: Readonly<Record<string, string | undefined>> = process.env): Config {
@@ -95,6 +99,7 @@ function toConfig(env: Environment): Config {
     cookieKeys: env.VOUCH_COOKIE_KEYS === undefined ? undefined : new Secret(env.VOUCH_COOKIE_KEYS),
     audiences: env.VOUCH_AUDIENCES,
     hostedDomains: env.VOUCH_HOSTED_DOMAINS,
+    upstreams: env.VOUCH_UPSTREAMS,
     attestationRoots: env.VOUCH_ATTESTATION_ROOTS,
     sessionSeconds: env.VOUCH_SESSION_SECONDS,
     longestTokenSeconds: env.VOUCH_LONGEST_TOKEN_SECONDS,
@@ -153,6 +158,7 @@ function findProductionFaults(values: Readonly<Record<string, string>>): Fault[]
   const missing = Object.entries(REQUIRED_IN_PRODUCTION).flatMap(([variable, message]) =>
     values[variable] === undefined ? [{ variable, message: `must be set in production, as it is or as ${variable}_FILE; ${message}` }] : [],
   );
+  if (/"http:/.test(values.VOUCH_UPSTREAMS ?? '')) missing.push({ variable: 'VOUCH_UPSTREAMS', message: 'names an http issuer; in production an upstream must be https' });
   return [...(issuerFault === undefined ? [] : [{ variable: 'VOUCH_ISSUER', message: issuerFault }]), ...missing];
 }
 

@@ -4,6 +4,7 @@ import { isAudience } from '../oauth2/syntax.ts';
 import { isSigningAlgorithm, type SigningAlgorithm } from '../oauth2/vocabulary.ts';
 import { CONSUMER_DOMAINS, isDomainName } from './domains.ts';
 import { findIssuerFault } from './issuer_url.ts';
+import { upstreams } from './upstreams.ts';
 
 /*
  * Every variable, once: its check, its default, and what the README's table says of it. A variable marked `isSecret` may
@@ -154,6 +155,10 @@ export const environmentSchema = z.object({
     }).default([]),
     { description: 'The company’s own e-mail domains: accounts in them get `hd`.', defaultText: 'none' },
   ),
+  VOUCH_UPSTREAMS: variable(upstreams.default([]), {
+    description: 'The issuers that people sign in with beside passkeys (Google Workspace, Entra, Okta, any OIDC issuer), as a JSON list of `id`, `name`, `issuer`, `clientId`, `clientSecret`, `domains`, and `statesHostedDomain` for one that states `hd` as Google does. Register `<issuer>/login/upstream/<id>/callback` there.',
+    defaultText: 'none', isSecret: true,
+  }),
   VOUCH_ATTESTATION_ROOTS: variable(certificates.default([]), {
     description: 'Certificates, in PEM, of makers of security keys and TPMs whose attestation is believed: their passkeys get `hwk` in `amr`.',
     defaultText: 'Apple’s alone', isLong: true,

@@ -15,6 +15,8 @@ export interface Interaction {
   readonly scopes: readonly string[];
   /** Whether the token is to be for the admin API: the person is told. */
   readonly asksToAdminister: boolean;
+  /** Whether a session somewhere else is not enough: the client asks for a sign-in now (`prompt=login`, `max_age`). */
+  readonly wantsFreshSignIn: boolean;
   /** Where the answer goes: shown to the person who is asked to agree. */
   readonly redirectUri: string;
   /** Who is signed in to this browser already. */
@@ -65,13 +67,15 @@ export function createInteractions(current: () => Provider, issuer: string): Int
         client: { id: client.clientId, name: client.clientName ?? client.clientId, isNative: client.applicationType === 'native', isOwn: client.clientId === ACCOUNT_CLIENT_ID },
         scopes: pickScopes(found.params.scope, SCOPES),
         asksToAdminister: readTargets(found.params.resource, issuer).includes(adminAudience(issuer)),
+        wantsFreshSignIn: found.params.max_age !== undefined || (typeof found.params.prompt === 'string' && found.params.prompt.split(' ').includes('login')),
         redirectUri: String(found.params.redirect_uri),
         accountId: found.session?.accountId,
       };
     },
     finishSignIn: async (request, response, { accountId, amr, authTime }) => {
       const { provider, found, client } = await load(request, response);
-      const login = { accountId, amr: [...amr], ts: authTime };
+      // How is left out where nobody said it: an empty list would say that there was no way.
+      const login = { accountId, ...(amr.length === 0 ? {} : { amr: [...amr] }), ts: authTime };
       // The page that asked for the passkey named the native client: the touch was the consent. Our own page asks for nothing.
       const consent = client.applicationType === 'native' || client.clientId === ACCOUNT_CLIENT_ID ? { consent: { grantId: await createGrant(provider, accountId, client.clientId, found.params) } } : {};
       return provider.interactionResult(request, response, { login, ...consent });

@@ -5,7 +5,8 @@
  */
 import Router from '@koa/router';
 import type { Context } from 'koa';
-import type { Accounts, Passkeys } from '../accounts/accounts.ts';
+import type { Accounts, Identities, Passkeys } from '../accounts/accounts.ts';
+import type { UpstreamConfig } from '../config/config.ts';
 import { readJsonBody } from '../http/body.ts';
 import type { BrowserSessions, Interaction, Interactions } from '../issuer/issuer.ts';
 import type { Clock } from '../lib/clock.ts';
@@ -20,12 +21,18 @@ import { decideNextStep } from './next_step.ts';
 import { createCeremonies } from './passkey.ts';
 import { createPasskeyAdding } from './passkey_adding.ts';
 import { createSignIns, type SignIns } from './sign_in.ts';
-import { createWrappers, type Handler, type Wrappers } from './wrappers.ts';
+import { createUpstream } from './upstream.ts';
+import { addUpstreamRoutes, callbackPath, createIdentityDescriber } from './upstream_routes.ts';
+import { createUpstreamVisits, type UpstreamVisits, type Visited } from './upstream_visits.ts';
+import { createWrappers, goTo, type Handler, type Wrappers } from './wrappers.ts';
 
 export interface LoginOptions {
   readonly issuer: string;
   readonly accounts: Accounts;
   readonly passkeys: Passkeys;
+  readonly identities: Identities;
+  readonly upstreams: readonly UpstreamConfig[];
+  readonly sessionSeconds: number;
   readonly interactions: Interactions;
   readonly browserSessions: BrowserSessions;
   /** Certificates, in PEM, of makers whose attestation is believed to show a key in hardware. */
@@ -38,7 +45,10 @@ export interface LoginOptions {
 }
 
 export interface LoginEvents {
-  onSignedIn(who: { accountId: string; clientId: string }): void;
+  /** `by`: `passkey`, or an upstream's id. */
+  onSignedIn(who: { accountId: string; clientId: string; by: string }): void;
+  /** An upstream brought somebody new. */
+  onProvisioned(who: { accountId: string; by: string }): void;
   onEnrolled(who: { accountId: string; role: string }): void;
   /** Somebody changed how they get in. */
   onAccountChanged(change: { accountId: string; what: AccountNotice }): void;
@@ -52,15 +62,21 @@ export function createLogin(options: LoginOptions): Router {
   const signIns = createSignIns({ ...options, ceremonies });
   const router = new Router();
   const wrappers = createWrappers(options);
+  const owners = createOwners(options);
+  const upstreams = options.upstreams.map((config) => createUpstream(config, { redirectUri: options.issuer + callbackPath(config.id), clock: options.clock }));
+  const visits = createUpstreamVisits({ ...options, upstreams });
+  const ways = { issuers: options.upstreams.map(({ issuer }) => issuer) };
+  const findInteraction = createInteractionFinder(options);
   addAssetRoutes(router, options.assets);
   addEnrolmentRoutes(router, wrappers, options, enrolment);
   addAccountRoutes(router, wrappers, {
-    ...options, owners: createOwners(options), adding: createPasskeyAdding({ ...options, ceremonies }), ways: { issuers: [] },
-    describeIdentities: async () => ({ identities: [], linkable: [] }), onChanged: (change) => {
+    ...options, owners, ways, adding: createPasskeyAdding({ ...options, ceremonies }), describeIdentities: createIdentityDescriber({ ...options, visits }),
+    onChanged: (change) => {
       options.events.onAccountChanged(change);
     },
   });
-  addSignInRoutes(router, wrappers, options, signIns);
+  addUpstreamRoutes(router, wrappers, { ...options, owners, visits, ways, findInteraction });
+  addSignInRoutes(router, wrappers, options, { signIns, visits, findInteraction });
   return router;
 }
 
@@ -107,20 +123,31 @@ function addEnrolmentRoutes(router: Router, { page, action }: Pick<Wrappers, 'pa
 
 const UID = '/login/:uid';
 
-function addSignInRoutes(router: Router, { page, action, form }: Wrappers, options: LoginOptions, signIns: SignIns): void {
-  const { interactions, events, pages } = options;
-  const findInteraction = async (ctx: Parameters<Handler>[0]): Promise<Interaction> => {
+type FindInteraction = (ctx: Parameters<Handler>[0]) => Promise<Interaction>;
+
+function createInteractionFinder({ interactions }: LoginOptions): FindInteraction {
+  return async (ctx) => {
     const interaction = await interactions.find(ctx.req, ctx.res);
     if (interaction.uid !== ctx.params.uid) throw new NotFound('another sign-in is under way in this browser');
     return interaction;
   };
+}
+
+interface Steps {
+  readonly signIns: SignIns;
+  readonly visits: UpstreamVisits;
+  readonly findInteraction: FindInteraction;
+}
+
+function addSignInRoutes(router: Router, { page, action, form }: Wrappers, options: LoginOptions, { signIns, visits, findInteraction }: Steps): void {
+  const { interactions, events, pages } = options;
   // Not a redirect: Chromium would apply this page's form-action to all that follow, and those end at the client.
   const goOn = (ctx: Context, href: string) => {
     ctx.body = pages.renderContinuePage({ href });
   };
   router.get(UID, page(async (ctx) => {
     const interaction = await findInteraction(ctx);
-    ctx.body = await renderStep(interaction, options);
+    await takeStep(ctx, interaction, await visits.take(interaction.uid), options);
   }));
   router.post(`${UID}/options`, action(async (ctx) => {
     ctx.body = await signIns.begin(await findInteraction(ctx));
@@ -129,7 +156,7 @@ function addSignInRoutes(router: Router, { page, action, form }: Wrappers, optio
     const interaction = await findInteraction(ctx);
     const { response } = await readJsonBody(ctx.req);
     const signedIn = await signIns.finish(interaction, response);
-    events.onSignedIn({ accountId: signedIn.accountId, clientId: interaction.client.id });
+    events.onSignedIn({ accountId: signedIn.accountId, clientId: interaction.client.id, by: 'passkey' });
     ctx.body = { redirect: await interactions.finishSignIn(ctx.req, ctx.res, signedIn) };
   }));
   router.post(`${UID}/consent`, form(async (ctx) => {
@@ -142,15 +169,30 @@ function addSignInRoutes(router: Router, { page, action, form }: Wrappers, optio
   }));
 }
 
-async function renderStep(interaction: Interaction, { accounts, pages, issuer }: LoginOptions): Promise<string> {
+async function takeStep(ctx: Context, interaction: Interaction, visited: Visited['outcome'] | undefined, options: LoginOptions): Promise<void> {
+  const { accounts, pages, issuer, upstreams } = options;
   const { uid, client, prompt, scopes, redirectUri, accountId } = interaction;
   const account = accountId === undefined ? undefined : await accounts.find(accountId);
-  switch (decideNextStep({ prompt, isSignedIn: account !== undefined })) {
-    case 'prove_passkey':
-      return pages.renderSignInPage({ uid, clientName: client.name, isCli: client.isNative, isOwn: client.isOwn, asksToAdminister: interaction.asksToAdminister, issuer });
+  switch (decideNextStep({ prompt, isSignedIn: account !== undefined, hasVisited: visited !== undefined })) {
+    case 'ask_who':
+      ctx.body = pages.renderSignInPage({ uid, clientName: client.name, isCli: client.isNative, isOwn: client.isOwn, asksToAdminister: interaction.asksToAdminister, issuer, upstreams });
+      return;
+    case 'hear_upstream':
+      await hearUpstream(ctx, interaction, visited, options);
+      return;
     case 'ask_consent':
-      return pages.renderConsentPage({ uid, clientName: client.name, email: account?.email ?? '', scopes, redirectHost: new URL(redirectUri).host });
+      ctx.body = pages.renderConsentPage({ uid, clientName: client.name, email: account?.email ?? '', scopes, redirectHost: new URL(redirectUri).host });
+      return;
     case 'refuse':
       throw new Refused('unsupported_prompt', 'The application asked for something that this issuer does not do.');
   }
+}
+
+async function hearUpstream(ctx: Context, interaction: Interaction, visited: Visited['outcome'] | undefined, { identities, interactions, events }: LoginOptions): Promise<void> {
+  if (visited === undefined || visited instanceof Refused) throw visited ?? new NotFound('the answer of the upstream is gone');
+  const { upstreamId: by, person, witness } = visited;
+  const { account, isNew } = await identities.signIn(person);
+  if (isNew) events.onProvisioned({ accountId: account.id, by });
+  events.onSignedIn({ accountId: account.id, clientId: interaction.client.id, by });
+  goTo(ctx, await interactions.finishSignIn(ctx.req, ctx.res, { accountId: account.id, ...witness }));
 }

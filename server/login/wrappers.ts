@@ -26,12 +26,12 @@ export interface WrapperOptions {
 export const ACCOUNT_PATH = '/login/account';
 
 export function createWrappers({ issuer, pages, events }: WrapperOptions): Wrappers {
-  const showPage = (ctx: Context, { message, code }: Told) =>
+  const showPage = (ctx: Parameters<Handler>[0], { message, code }: Told) =>
     pages.renderErrorPage({
       title: code === 'sign_in_over' ? 'This sign-in is over' : 'That did not work', message, reference: code,
-      isAboutAccount: ctx.path.startsWith(`${ACCOUNT_PATH}/`),
+      back: findWayBack(ctx, code),
     });
-  const showJson = (_ctx: Context, { code, message, field }: Told) => ({ error: code, message, ...(field === undefined ? {} : { field }) });
+  const showJson = (_ctx: Parameters<Handler>[0], { code, message, field }: Told) => ({ error: code, message, ...(field === undefined ? {} : { field }) });
   const run = async (ctx: Parameters<Handler>[0], handler: Handler, show: typeof showPage | typeof showJson, changes: boolean) => {
     applyBrowserHeaders(ctx.res, { formAction: "'self'" });
     try {
@@ -49,6 +49,13 @@ export function createWrappers({ issuer, pages, events }: WrapperOptions): Wrapp
     action: (handler) => (ctx) => run(ctx, handler, showJson, true),
     form: (handler) => (ctx) => run(ctx, handler, showPage, true),
   };
+}
+
+/** Where somebody goes on from a page that only says what went wrong. */
+function findWayBack(ctx: Parameters<Handler>[0], code: string): 'account' | { uid: string } | undefined {
+  if (ctx.path.startsWith(`${ACCOUNT_PATH}/`)) return 'account';
+  const { uid } = ctx.params;
+  return uid === undefined || code === 'sign_in_over' ? undefined : { uid };
 }
 
 /** To another page of ours, by GET. */

@@ -207,5 +207,6 @@ export const texts = {
   error: {
     reference: 'Reference',
     toAccount: 'Your account',
+    toSignIn: 'Back to the sign-in',
   },
 } as const;

@@ -96,7 +96,6 @@ export function createIdentities({ store, domains, clock }: { store: IdentitySto
       const known = await store.find(issuer, subject);
       if (known?.identity.accountId === accountId) return;
       try {
-        if (known !== undefined) throw new Conflict('it is another account’s');
         await store.link({ issuer, subject, accountId, email, linkedAt: clock.now() });
       } catch (error) {
         throw error instanceof Conflict ? new Refused('identity_taken', 'This sign-in belongs to another account. Sign out there and choose another, or ask an admin.') : error;

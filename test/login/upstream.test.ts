@@ -172,9 +172,12 @@ describe('an answer that is not what was asked for', () => {
     workspace.person = createPerson({ email: 'mix@corp.example', hd: 'corp.example' });
     const browser = createBrowser(issuer.url);
     const visit = async (id: 'okta' | 'workspace') => new URL(await visitUpstream(browser, `${await openSignIn(browser, createCodeRequest(issuer.url).url)}/upstream/${id}`));
-    const [fromOkta, fromWorkspace] = [await visit('okta'), await visit('workspace')];
-    const astray = new URL(fromOkta.search, fromWorkspace);
-    expect((await follow(browser, astray.href)).response!.status).toBe(404);
+    const fromOkta = await visit('okta');
+    const asked = [okta, workspace].map(({ hits }) => hits.get('/token') ?? 0);
+    const astray = await browser.get(new URL(fromOkta.search, `${issuer.url}/login/upstream/workspace/callback`).href);
+    // No code is sent on, and no way back to the sign-in is given.
+    expect([astray.status, ...[okta, workspace].map(({ hits }) => hits.get('/token') ?? 0)]).toEqual([404, ...asked]);
+    const fromWorkspace = await visit('workspace');
     const again = await visit('okta');
     again.searchParams.set('code', fromWorkspace.searchParams.get('code')!);
     again.searchParams.set('iss', fromWorkspace.searchParams.get('iss')!);
@@ -197,8 +200,9 @@ describe('an answer that is not what was asked for', () => {
     const attacker = createBrowser(issuer.url);
     const back = await visitUpstream(attacker, `${await openSignIn(attacker, createCodeRequest(issuer.url).url)}/upstream/okta`);
     const victim = createBrowser(issuer.url);
-    expect((await follow(victim, back)).response!.status).toBe(404);
-    expect([...victim.cookies.keys()]).toEqual([]);
+    const asked = okta.hits.get('/token') ?? 0;
+    expect((await victim.get(back)).status).toBe(404);
+    expect([[...victim.cookies.keys()], okta.hits.get('/token') ?? 0]).toEqual([[], asked]);
     // And even with the cookie of the visit planted, the sign-in itself is not the victim's.
     const planted = createBrowser(issuer.url);
     const second = await visitUpstream(attacker, `${await openSignIn(attacker, createCodeRequest(issuer.url).url)}/upstream/okta`);

@@ -6,11 +6,11 @@
 import type { RequestListener } from 'node:http';
 import Koa from 'koa';
 import { ADMIN_PATH, createAdmin } from './admin/admin.ts';
-import { createAccounts, type Accounts } from './accounts/accounts.ts';
+import { createAccounts, createIdentities, createPasskeys, type Accounts, type Identities } from './accounts/accounts.ts';
 import { createAudiences, type Audiences } from './audiences/audiences.ts';
 import { CHECKPOINT_TYPE, createAudit, type Audit, type AuditEvents } from './audit/audit.ts';
 import { createClients, type Clients } from './clients/clients.ts';
-import type { Config } from './config/config.ts';
+import { isConsumerDomain, type Config } from './config/config.ts';
 import type { KekRing } from './crypto/kek.ts';
 import { readAddress } from './http/address.ts';
 import { serveDocument } from './http/document.ts';
@@ -33,6 +33,7 @@ export interface App {
   /** Answers the operations listener: metrics and health. */
   readonly handleOps: RequestListener;
   readonly accounts: Accounts;
+  readonly identities: Identities;
   readonly clients: Clients;
   readonly audiences: Audiences;
   readonly audit: Audit;
@@ -94,8 +95,10 @@ interface Parts {
 function joinRooms(parts: Parts): App {
   const { config, log, clock, metrics, storage, keys, audit, cookieKeys } = parts;
   const { issuer, hostedDomains, sessionSeconds, longestTokenSeconds, trustedProxies } = config;
-  const accounts = createAccounts({ store: storage.accounts, groups: storage.groups, hostedDomains, clock });
-  const clients = createClients({ store: storage.clients, clock });
+  const domains = { hosted: hostedDomains, upstream: config.upstreams.flatMap((upstream) => upstream.domains).filter((domain) => !isConsumerDomain(domain)) };
+  const identities = createIdentities({ store: storage.identities, domains, clock });
+  const accounts = createAccounts({ store: storage.accounts, groups: storage.groups, domains, clock });
+  const clients = createClients({ issuer, store: storage.clients, clock });
   const audiences = createAudiences({ store: storage.audiences, issuer, names: config.audiences, rings: config.keys.rings, longestTokenSeconds, clock });
   const assets = loadAssets();
   const pages = createPages({ assets, productName: 'Vouch' });
@@ -104,8 +107,10 @@ function joinRooms(parts: Parts): App {
     durable: storage.durable, volatile: storage.volatile,
     events: createProviderEvents(log, metrics),
     renderErrorPage: (error) => renderProtocolError(pages, error),
+    renderSignOutPage: (options) => pages.renderSignOutPage(options),
+    renderSignedOutPage: () => pages.renderSignedOutPage(),
   });
-  const browser = createBrowserGroup({ ...parts, accounts, protocol, pages, assets });
+  const browser = createBrowserGroup({ ...parts, accounts, identities, protocol, pages, assets });
   const admin = createAdminGroup({ ...parts, accounts, clients, audiences }, protocol);
   const health = createHealth(async () => {
     await storage.check();
@@ -117,7 +122,7 @@ function joinRooms(parts: Parts): App {
     // The four groups: documents and operations before the limits, then protocol, browser and admin.
     handle: createFront({ issuer, open: [documents, health.answer], guarded: [protocol.handle, browser, admin], renderLost: () => renderLost(pages, issuer) }),
     handleOps: createOps(metrics, health),
-    accounts, clients, audiences, audit, keys,
+    accounts, identities, clients, audiences, audit, keys,
     start: async () => {
       await keys.start();
       audit.start();
@@ -155,16 +160,22 @@ function createDocumentGroup(protocol: Issuer, keys: Keys, trustedProxies: numbe
 
 interface BrowserParts extends Parts {
   readonly accounts: Accounts;
+  readonly identities: Identities;
   readonly protocol: Issuer;
   readonly pages: Pages;
   readonly assets: Assets;
 }
 
-function createBrowserGroup({ config, clock, log, metrics, storage, accounts, protocol, pages, assets }: BrowserParts): Group {
+function createBrowserGroup({ config, clock, log, metrics, storage, accounts, identities, protocol, pages, assets }: BrowserParts): Group {
   const koa = new Koa();
   koa.silent = true; // login/ answers its own trouble; what is left is a client that hung up
   const { issuer } = config;
-  koa.use(createLogin({ issuer, accounts, interactions: protocol.interactions, transient: storage.transient, pages, assets, clock, events: createLoginEvents(log, metrics) }).routes());
+  const passkeys = createPasskeys({ store: storage.passkeys, clock });
+  const router = createLogin({
+    issuer, accounts, passkeys, identities, upstreams: config.upstreams, sessionSeconds: config.sessionSeconds, pages, assets, clock, interactions: protocol.interactions, browserSessions: protocol.browserSessions,
+    transient: storage.transient, attestationRoots: config.attestationRoots, events: createLoginEvents(log, metrics),
+  });
+  koa.use(router.routes());
   const answer = koa.callback();
   return (request, response, path) => {
     if (!path.startsWith('/login/')) return false;
@@ -331,11 +342,18 @@ function createLoginEvents(log: Log, metrics: Metrics): LoginEvents {
   return {
     onSignedIn: (who) => {
       metrics.countSignIn('signed_in');
-      log.info(who, 'signed in with a passkey');
+      log.info(who, 'signed in');
+    },
+    onProvisioned: (who) => {
+      metrics.countSignIn('enrolled');
+      log.info(who, 'an upstream brought somebody new');
     },
     onEnrolled: (who) => {
       metrics.countSignIn('enrolled');
       log.info(who, 'enrolled with a passkey');
+    },
+    onAccountChanged: (change) => {
+      log.info(change, 'somebody changed how they sign in');
     },
     onTrouble: ({ route, code, error }) => {
       metrics.countSignIn('refused');

@@ -24,6 +24,9 @@ export interface ConfigurationOptions extends AdapterDependencies {
   readonly clock: Clock;
   /** An HTML page for a person whose browser brought a request that cannot be answered. */
   readonly renderErrorPage: (error: { code: string; description: string | undefined }) => string;
+  /** Asks a person whether to sign this browser out: a form to `action` with `xsrf`, and `logout` for yes. */
+  readonly renderSignOutPage: (options: { action: string; xsrf: string }) => string;
+  readonly renderSignedOutPage: () => string;
 }
 
 const ACCESS_TOKEN_SECONDS = 600;
@@ -90,7 +93,17 @@ export function createConfiguration(options: ConfigurationOptions, snapshot: Key
       devInteractions: { enabled: false },
       // A token that names its audience cannot be used at the library's own userinfo endpoint: ours is issuer/userinfo.ts.
       userinfo: { enabled: false },
-      rpInitiatedLogout: { enabled: false },
+      rpInitiatedLogout: {
+        enabled: true,
+        logoutSource: (ctx) => {
+          const { state } = ctx.oidc.session ?? {};
+          ctx.body = options.renderSignOutPage({ action: `${ROUTES.endSession}/confirm`, xsrf: String(state?.secret) });
+        },
+        postLogoutSuccessSource: (ctx) => {
+          ctx.type = 'html';
+          ctx.body = options.renderSignedOutPage();
+        },
+      },
       dPoP: { enabled: false },
       clientCredentials: { enabled: true },
       pushedAuthorizationRequests: { enabled: true },

@@ -22,6 +22,7 @@ export function renderDiscovery(issuer: string, rings: readonly SigningAlgorithm
     userinfo_endpoint: issuer + ROUTES.userinfo,
     jwks_uri: issuer + ROUTES.jwks,
     revocation_endpoint: issuer + ROUTES.revocation,
+    end_session_endpoint: issuer + ROUTES.endSession,
     pushed_authorization_request_endpoint: issuer + ROUTES.pushedAuthorizationRequest,
     scopes_supported: SCOPES,
     response_types_supported: ['code'],

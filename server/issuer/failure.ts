@@ -29,6 +29,11 @@ export function toProtocolError(error: unknown): unknown {
   }
 }
 
+/** The trouble of ours behind an error that came back through the library, or the error itself. */
+export function fromProtocolError(error: unknown): unknown {
+  return error instanceof Error && error.cause instanceof Trouble ? error.cause : error;
+}
+
 function withStatus(status: number, code: string, description: string, cause: Error): Error {
   return Object.assign(new errors.CustomOIDCProviderError(code, description), { status, statusCode: status, expose: true, cause });
 }

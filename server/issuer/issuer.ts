@@ -11,6 +11,7 @@ import type { Keys } from '../keys/keys.ts';
 import type { SigningAlgorithm } from '../oauth2/vocabulary.ts';
 import { verifyBearer, type Bearer } from './bearer.ts';
 import { renderDiscovery } from './discovery.ts';
+import { createBrowserSessions, type BrowserSessions } from './browser_sessions.ts';
 import { answerPlainExchange } from './exchange_front.ts';
 import { createInteractions, type Interactions } from './interactions.ts';
 import { createProvider, findSessionEnd, type ProviderOptions } from './provider.ts';
@@ -22,6 +23,7 @@ import { answerUserinfo } from './userinfo.ts';
 
 export { ROUTES } from './routes.ts';
 export type { Bearer } from './bearer.ts';
+export type { BrowserSession, BrowserSessions } from './browser_sessions.ts';
 export type { Interaction, Interactions } from './interactions.ts';
 export type { ProviderEvents } from './provider.ts';
 export type { Facts } from './token_exchange.ts';
@@ -29,6 +31,7 @@ export type { Facts } from './token_exchange.ts';
 export interface Issuer {
   readonly discovery: Document;
   readonly interactions: Interactions;
+  readonly browserSessions: BrowserSessions;
   /** Who shows an access token for the admin API. Undefined without one; a reason when it will not do. Whether they are an admin is not said. */
   readonly verifyAdmin: (authorization: string | undefined) => Promise<Bearer | string | undefined>;
   /** Answers a request of the protocol, whatever it is; false when the path is none of the protocol's. */
@@ -90,6 +93,7 @@ export function createIssuer(options: IssuerOptions): Issuer {
   return {
     discovery: renderDiscovery(issuer, options.rings),
     interactions: createInteractions(() => provider, issuer, options.audiences),
+    browserSessions: createBrowserSessions(() => provider),
     verifyAdmin: (authorization) => verifyBearer(authorization, adminAudience(issuer), bearerDependencies()),
     handle: (request, response, path) => {
       const methods = own[path]?.methods ?? findMethods(path);

@@ -18,7 +18,9 @@ export function findMethods(path: string): readonly string[] | undefined {
   if (path === ROUTES.authorization) return ['GET', 'POST'];
   if (/^\/oauth\/authorize\/[A-Za-z0-9_-]{1,64}$/.test(path)) return ['GET'];
   if (path === ROUTES.token || path === ROUTES.revocation || path === ROUTES.pushedAuthorizationRequest) return ['POST'];
-  // Where oidc-provider sends a browser that signs in as somebody else: ends the former session.
+  if (path === ROUTES.endSession) return ['GET', 'POST'];
+  // Also where oidc-provider sends a browser that signs in as somebody else: ends the former session.
   if (path === `${ROUTES.endSession}/confirm`) return ['POST'];
+  if (path === `${ROUTES.endSession}/success`) return ['GET'];
   return undefined;
 }

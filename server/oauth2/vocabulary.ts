@@ -22,6 +22,12 @@ export const ACCESS_TOKEN_TYP = 'at+jwt';
 export const AMR = {
   /** Possession of a key was proved; says nothing of where the key is kept. */
   possession: 'pop',
+  /** The same, of a key that an attestation showed to be kept in hardware. */
+  hardwareKey: 'hwk',
+  /** The same, of a key that is known to be kept by software. */
+  softwareKey: 'swk',
+  /** The authenticator said, under its signature, that it asked for a PIN. */
+  pin: 'pin',
   userPresence: 'user',
   /** The authenticator verified its user, so that a second factor went with the key. */
   multipleFactors: 'mfa',

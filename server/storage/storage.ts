@@ -15,11 +15,13 @@ import { openEmbedded, openPostgres } from './database.ts';
 import { guardStore } from './failure.ts';
 import { createGroupStore, type GroupStore } from './groups_sql.ts';
 import { createMemoryHints, createRedisHints, type Hints } from './hints.ts';
+import { createIdentityStore, type IdentityStore } from './identities_sql.ts';
 import { createKeyStore, type KeyStore } from './keys_sql.ts';
+import { createPasskeyStore, type PasskeyStore } from './passkeys_sql.ts';
 import { createMemoryVolatile } from './volatile_memory.ts';
 import { createRedisVolatile } from './volatile_redis.ts';
 
-export type { AccountRecord, AccountStore, InvitationRecord, PasskeyRecord } from './accounts_sql.ts';
+export type { AccountRecord, AccountStore, InvitationRecord } from './accounts_sql.ts';
 export type { Artifact, ArtifactStore, TransientStore } from './artifacts.ts';
 export type { AudienceRecord, AudienceStore } from './audiences_sql.ts';
 export type { GroupRecord, GroupStore } from './groups_sql.ts';
@@ -27,14 +29,18 @@ export type {
   AuditBatch, AuditFields, AuditFilter, AuditRecord, AuditStore, AuditTransaction, ChainHead, ChainPlace, ChainRecord, LiveCount, StoredCheckpoint,
 } from './audit_sql.ts';
 export type { ClientStore } from './clients_sql.ts';
+export type { DisputeRecord, IdentityRecord, IdentityStore, IdentityUse } from './identities_sql.ts';
 export type { JsonObject, JsonValue } from './json.ts';
 export type { InstanceRecord, KeyEvent, KeyRecord, KeySet, KeyState, KeyStore, KeyTransaction, VerifierCount, VerifierRecord } from './keys_sql.ts';
 export type { Hints } from './hints.ts';
+export type { AttestationBytes, PasskeyRecord, PasskeyStore, WaysIn } from './passkeys_sql.ts';
 
 export interface Storage {
   readonly keys: KeyStore;
   readonly accounts: AccountStore;
   readonly groups: GroupStore;
+  readonly passkeys: PasskeyStore;
+  readonly identities: IdentityStore;
   readonly clients: ClientStore;
   readonly audiences: AudienceStore;
   readonly audit: AuditStore;
@@ -73,6 +79,8 @@ export async function openStorage({ databaseUrl, redisUrl, dataDir, clock, onRed
     keys: createKeyStore(prisma),
     accounts: createAccountStore(prisma),
     groups: createGroupStore(prisma),
+    passkeys: createPasskeyStore(prisma),
+    identities: createIdentityStore(prisma),
     clients: createClientStore(prisma),
     audiences: createAudienceStore(prisma),
     audit: createAuditStore(database),

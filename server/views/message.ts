@@ -11,6 +11,8 @@ export interface ErrorOptions {
   readonly hint?: string | undefined;
   /** What an administrator finds in the log, such as the request's id. */
   readonly reference?: string | undefined;
+  /** Where to go on from here: the account page, or the sign-in that is under way. */
+  readonly back?: 'account' | { readonly uid: string } | undefined;
 }
 
 export interface ContinueOptions {
@@ -18,13 +20,16 @@ export interface ContinueOptions {
   readonly href: string;
 }
 
-export function errorPage({ title, message, hint, reference }: ErrorOptions): Page {
+export function errorPage({ title, message, hint, reference, back }: ErrorOptions): Page {
   return {
     title,
     main: html`<div class="mark">${alertIcon}</div>
 <h1>${title}</h1>
 <p>${message}</p>
 ${hint !== undefined && html`<p>${hint}</p>`}
+${back !== undefined && (back === 'account'
+      ? html`<p><a class="button" href="/login/account">${texts.error.toAccount}</a></p>`
+      : html`<p><a class="button" href="/login/${encodeURIComponent(back.uid)}">${texts.error.toSignIn}</a></p>`)}
 ${reference !== undefined && html`<p class="aside">${texts.error.reference}: <code>${reference}</code></p>`}`,
   };
 }

@@ -2,6 +2,8 @@
 // Never does: read a request, decide, or know who is signed in; it turns options into documents.
 // Keeps true: every value is escaped, and no page needs an inline script, an inline style or another origin.
 
+import { accountPage, notSignedInPage, passkeyPage } from './account.ts';
+import type { AccountOptions, PasskeyOptions } from './account.ts';
 import type { Assets } from './assets.ts';
 import { consentPage } from './consent.ts';
 import type { ConsentOptions } from './consent.ts';
@@ -13,10 +15,14 @@ import { continuePage, errorPage } from './message.ts';
 import type { ContinueOptions, ErrorOptions } from './message.ts';
 import { signInPage } from './sign_in.ts';
 import type { SignInOptions } from './sign_in.ts';
+import { signedOutPage, signOutPage } from './sign_out.ts';
+import type { SignOutOptions } from './sign_out.ts';
 
+export { isAccountNotice } from './account.ts';
+export type { AccountNotice, AccountOptions, IdentityRow, PasskeyOptions, PasskeyRow } from './account.ts';
 export { ASSETS_ROOT, loadAssets } from './assets.ts';
 export type { Asset, Assets } from './assets.ts';
-export type { ConsentOptions, ContinueOptions, EnrolledOptions, EnrolOptions, ErrorOptions, SignInOptions };
+export type { ConsentOptions, ContinueOptions, EnrolledOptions, EnrolOptions, ErrorOptions, SignInOptions, SignOutOptions };
 
 /** One function a page; each returns a whole HTML document. */
 export interface Pages {
@@ -27,6 +33,11 @@ export interface Pages {
   renderConsentPage(options: ConsentOptions): string;
   renderContinuePage(options: ContinueOptions): string;
   renderErrorPage(options: ErrorOptions): string;
+  renderAccountPage(options: AccountOptions): string;
+  renderPasskeyPage(options: PasskeyOptions): string;
+  renderNotSignedInPage(): string;
+  renderSignOutPage(options: SignOutOptions): string;
+  renderSignedOutPage(): string;
 }
 
 export interface PagesOptions {
@@ -46,5 +57,10 @@ export function createPages({ assets, productName }: PagesOptions): Pages {
     renderConsentPage: (options: ConsentOptions) => show(consentPage(options)),
     renderContinuePage: (options: ContinueOptions) => show(continuePage(options)),
     renderErrorPage: (options: ErrorOptions) => show(errorPage(options)),
+    renderAccountPage: (options: AccountOptions) => show(accountPage(options)),
+    renderPasskeyPage: (options: PasskeyOptions) => show(passkeyPage(options)),
+    renderNotSignedInPage: () => show(notSignedInPage()),
+    renderSignOutPage: (options: SignOutOptions) => show(signOutPage(options)),
+    renderSignedOutPage: () => show(signedOutPage()),
   });
 }

@@ -30,7 +30,7 @@ describe.each([['embedded', DRIVERS.embedded], ['postgres', DRIVERS.postgres]] a
   const createAccount = (changes: Partial<AccountRecord> = {}): AccountRecord =>
     ({ id: createUuid(clock.now()), kind: 'person', email: `${createName('a')}@example.com`, isEmailVerified: false, name: 'Ada', role: 'member', status: 'active', createdAt: clock.now(), ownerId: undefined, ...changes });
   const createPasskey = (accountId: string, changes: Partial<PasskeyRecord> = {}): PasskeyRecord =>
-    ({ id: createName('passkey'), accountId, publicKey: new Uint8Array([1, 2, 255]), counter: 0, transports: ['internal', 'hybrid'], deviceType: 'multiDevice', isBackedUp: true, aaguid: 'a', name: 'Phone', createdAt: clock.now(), ...changes });
+    ({ id: createName('passkey'), accountId, publicKey: new Uint8Array([1, 2, 255]), counter: 0, transports: ['internal', 'hybrid'], deviceType: 'multiDevice', isBackedUp: true, aaguid: 'a', name: 'Phone', createdAt: clock.now(), keyStorage: 'unknown', attestationFormat: 'none', ...changes });
   const accept = (hash: string, account = createAccount(), passkey = createPasskey(account.id)) => store.acceptInvitation(hash, account, passkey, clock.now());
 
   test('an accepted invitation gives the account and the passkey, whole', async () => {

@@ -4,7 +4,9 @@ import type { SoftwarePasskey } from './software_passkey.ts';
 export interface Browser {
   get(url: string, headers?: Record<string, string>): Promise<Response>;
   postJson(url: string, body: unknown, headers?: Record<string, string>): Promise<Response>;
-  postForm(url: string, headers?: Record<string, string>): Promise<Response>;
+  postForm(url: string, headers?: Record<string, string>, fields?: Record<string, string>): Promise<Response>;
+  /** Puts a cookie there, as an attacker on a sister site or a former owner of the machine would. */
+  setCookie(name: string, value: string): void;
   readonly cookies: ReadonlyMap<string, string>;
 }
 
@@ -21,7 +23,10 @@ export function createBrowser(issuer: string): Browser {
   return {
     get: (url, headers = {}) => send(url, { headers: { accept: 'text/html', 'sec-fetch-site': 'none', ...headers } }),
     postJson: (url, body, headers = {}) => send(url, { method: 'POST', body: JSON.stringify(body), headers: { 'content-type': 'application/json', ...sameOrigin, ...headers } }),
-    postForm: (url, headers = {}) => send(url, { method: 'POST', body: '', headers: { 'content-type': 'application/x-www-form-urlencoded', accept: 'text/html', ...sameOrigin, ...headers } }),
+    postForm: (url, headers = {}, fields = {}) => send(url, { method: 'POST', body: new URLSearchParams(fields).toString(), headers: { 'content-type': 'application/x-www-form-urlencoded', accept: 'text/html', ...sameOrigin, ...headers } }),
+    setCookie: (name, value) => {
+      jar.set(name, { value, path: '/' });
+    },
     get cookies() {
       return new Map([...jar].map(([name, { value }]) => [name, value]));
     },
@@ -46,11 +51,24 @@ export async function enrol(browser: Browser, link: string, who: { email: string
 /** Opens an authorization request, signs in with the passkey, agrees if asked. Gives the redirect to the client. */
 export async function authorize(browser: Browser, url: string, passkey: SoftwarePasskey): Promise<URL> {
   const issuer = new URL(url).origin;
+  return follow(browser, url, passkey, ({ origin }) => origin !== issuer);
+}
+
+/** The same for a page of the issuer's own, at `end`. */
+export async function authorizeWithin(browser: Browser, url: string, passkey: SoftwarePasskey, end: string): Promise<URL> {
+  let isAway = false;
+  return follow(browser, url, passkey, ({ pathname }) => {
+    isAway ||= pathname !== end;
+    return isAway && pathname === end;
+  });
+}
+
+async function follow(browser: Browser, url: string, passkey: SoftwarePasskey, isThere: (at: URL) => boolean): Promise<URL> {
   let at = url;
   for (let step = 0; step < 12; step += 1) {
-    const { pathname, origin } = new URL(at);
-    if (origin !== issuer) return new URL(at);
-    if (/^\/login\/[^/]+$/.test(pathname)) {
+    if (isThere(new URL(at))) return new URL(at);
+    const { pathname } = new URL(at);
+    if (/^\/login\/(?!account$)[^/]+$/.test(pathname)) {
       at = await answerPage(browser, at, passkey);
       continue;
     }

@@ -1,7 +1,7 @@
 import { setImmediate as breathe } from 'node:timers/promises';
 import type { AuditRecord, AuditStore, ChainPlace } from '../storage/storage.ts';
 import { walkChain, type ChainWalk, type Fault } from './chain_walk.ts';
-import { openCheckpoint, type Checkpoint, type PruneCheckpoint, type VerifySignature } from './checkpoint.ts';
+import { openCheckpoint, readCheckpoint, type Checkpoint, type PruneCheckpoint, type VerifySignature } from './checkpoint.ts';
 import { GENESIS, hashText } from './row.ts';
 
 export interface AuditVerdict {
@@ -42,13 +42,9 @@ export async function verifyRecord(store: VerifierStore, verifySignature: Verify
   for (let attempt = 1; ; attempt += 1) {
     const { verdict, newest } = await verifyOnce(store, verifySignature, onProgress);
     // Retention at work meanwhile takes rows from under the reader, and says so in a checkpoint.
-    const wasPruned = verdict.faultCount > 0 && attempt < 3 && (await store.listCheckpoints(newest, 100)).some(({ jws }) => jws.length > 0 && isPrune(jws));
+    const wasPruned = verdict.faultCount > 0 && attempt < 3 && (await store.listCheckpoints(newest, 100)).some(({ jws }) => readCheckpoint(jws)?.kind === 'prune');
     if (!wasPruned) return verdict;
   }
-}
-
-function isPrune(jws: string): boolean {
-  return Buffer.from(jws.split('.')[1] ?? '', 'base64url').toString().includes('"kind":"prune"');
 }
 
 async function verifyOnce(store: VerifierStore, verifySignature: VerifySignature, onProgress: (progress: VerifyProgress) => void) {
@@ -57,13 +53,15 @@ async function verifyOnce(store: VerifierStore, verifySignature: VerifySignature
     findings.count += 1;
     if (findings.faults.length < MOST_FAULTS) findings.faults.push(fault);
   };
-  // In this order: a head that is read later is never behind one that was signed, nor rows behind a head.
+  // In this order, while instances go on writing: what was signed by then is found, a head is never behind one that was
+  // signed, nor rows behind a head.
+  const before = await store.listChains();
   const signed = await readCheckpoints(store, verifySignature, report);
-  const heads = new Map((await store.listChains()).map((record) => [record.chain, record]));
-  for (const { chain, checkpointedSeq } of heads.values()) {
+  for (const { chain, checkpointedSeq } of before) {
     const known = Math.max(signed.places.get(chain)?.at(-1)?.seq ?? 0, signed.pruned.get(chain)?.seq ?? 0);
     if (checkpointedSeq > known) report({ kind: 'checkpoint', chain, seq: checkpointedSeq, says: `the checkpoint that held row ${checkpointedSeq} of chain ${chain} is missing` });
   }
+  const heads = new Map((await store.listChains()).map((record) => [record.chain, record]));
 
   const begun = new Set<string>();
   const begin = (chain: string): ChainWalk => {

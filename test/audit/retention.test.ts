@@ -128,6 +128,19 @@ describe.each(Object.entries(RECORD_DATABASES))('retention of the issuance recor
     expect((await one.audit.verify()).faults.map(({ says }) => says)).toEqual(['checkpoint 3 is missing']);
   });
 
+  test('what an earlier word said of a chain is said again when that word goes', async () => {
+    const other = start();
+    await live(one, ['01-10']);
+    await live(other, ['02-10']);
+    clock.set('2030-03-05T00:00:00Z');
+    expect(await one.audit.prune()).toBe(1);
+    await live(one, ['03-20']); // nothing of it lies in February
+    clock.set('2030-04-05T00:00:00Z');
+    expect(await one.audit.prune()).toBe(1);
+    expect(await database.read<{ number: bigint }>('SELECT number FROM audit_checkpoints ORDER BY 1')).toEqual([{ number: 4n }, { number: 5n }]);
+    expect(await one.audit.verify()).toMatchObject({ rows: 2, faults: [] });
+  });
+
   test('two instances that prune at once drop a month once', async () => {
     const other = start();
     await live(one, ['01-10', '02-10', '03-10']);

@@ -1,5 +1,6 @@
 // The issuer as the CLI uses it: a public client (`vouch-cli`) of a standard OAuth server.
 import * as oauth from 'openid-client';
+import type { AdminScope } from '../server/oauth2/vocabulary.ts';
 import { CliError } from './errors.ts';
 import { checkEndpoint, isBearerToken, isLoopback } from './formats.ts';
 import { describeIssuerFailure } from './issuer_failure.ts';
@@ -9,7 +10,11 @@ import type { Clock } from './time.ts';
 
 const CLIENT_ID = 'vouch-cli';
 const SCOPE = 'openid email';
-const ADMIN_SCOPE = 'openid keys:read keys:write';
+/** All of them at once: one sign-in serves every command of admins. */
+const ADMIN_SCOPES: Readonly<Record<AdminScope, true>> = {
+  'keys:read': true, 'keys:write': true, 'audiences:read': true, 'audiences:write': true, 'accounts:read': true, 'accounts:write': true, 'audit:read': true,
+};
+const ADMIN_SCOPE = ['openid', ...Object.keys(ADMIN_SCOPES)].join(' ');
 const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
 const ACCESS_TOKEN_TYPE = 'urn:ietf:params:oauth:token-type:access_token';
 const ID_TOKEN_TYPE = 'urn:ietf:params:oauth:token-type:id_token';

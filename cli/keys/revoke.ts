@@ -1,13 +1,13 @@
 // vouch keys revoke: drops a key at once everywhere, and proves that it is gone.
-import { createInterface } from 'node:readline/promises';
 import type { AdminApi } from '../admin_api.ts';
+import { confirmByTyping, requireSomebodyToAsk } from '../confirm.ts';
 import { CliError } from '../errors.ts';
 import { printNote, printReport } from '../output.ts';
 import { formatDuration } from '../time.ts';
 import { isPublished, readMoves, readOverview, readVerifiers, type Key, type Move, type Overview, type Ring, type Verifier } from './answers.ts';
 import { MANUAL_STEPS, renderManualSteps } from './manual_steps.ts';
 import { proveInstances, proveJwks, type Proof } from './prove.ts';
-import { joinSome } from './table.ts';
+import { joinSome } from '../table.ts';
 
 export interface RevokeOptions {
   readonly kid: string;
@@ -26,7 +26,7 @@ export async function revokeKey(api: AdminApi, options: RevokeOptions): Promise<
   const overview = readOverview(await api.get('/keys'));
   const { key, ring } = findKey(overview, options.kid);
   printNote(describeBlast(key, ring, overview, readVerifiers(await api.get('/keys/verifiers')), api.issuer));
-  if (!options.isSure) await confirm(key.kid);
+  if (!options.isSure) await confirmByTyping({ question: 'Type the kid to revoke it: ', expected: key.kid, refusal: 'that is not the kid: nothing was revoked' });
   const moves = readMoves(await api.post(`/keys/${key.kid}/revoke`, { reason: options.reason.trim() }));
   const [proofs, failure] = await prove(api, key, options.isJson ? () => Promise.resolve() : printReport, moves);
   const isProved = failure === undefined && proofs.every((proof) => proof.isProved);
@@ -37,9 +37,7 @@ export async function revokeKey(api: AdminApi, options: RevokeOptions): Promise<
 function refuseBadInput({ kid, reason, isSure }: RevokeOptions): void {
   if (!KID.test(kid)) throw new CliError('usage', 'the kid must be letters, digits, _ and -, as `vouch keys list` shows it');
   if (reason.trim() === '' || reason.length > MAX_REASON_LENGTH) throw new CliError('usage', `--reason must be a sentence of at most ${MAX_REASON_LENGTH} characters`);
-  if (!isSure && !process.stdin.isTTY) {
-    throw new CliError('usage', 'nobody can be asked: standard input is not a terminal', { hints: ['add --yes if you are sure'] });
-  }
+  requireSomebodyToAsk(isSure);
 }
 
 function findKey({ rings }: Overview, kid: string): { key: Key; ring: Ring } {
@@ -74,16 +72,6 @@ const CONSEQUENCES: Readonly<Record<string, (standby: Key | undefined) => string
   pending: () => 'nothing that signs changes; a new standby is published, whose lead begins anew',
   retiring: () => 'nothing that signs changes',
 };
-
-async function confirm(kid: string): Promise<void> {
-  const asking = createInterface({ input: process.stdin, output: process.stderr });
-  const gone = new Promise<string>((resolve) => { asking.once('close', () => { resolve(''); }); });
-  // The interface takes Ctrl-C for itself; it means here what it means everywhere.
-  asking.on('SIGINT', () => { process.kill(process.pid, 'SIGINT'); });
-  const answer = await Promise.race([asking.question('Type the kid to revoke it: '), gone]);
-  asking.close();
-  if (answer.trim() !== kid) throw new CliError('other', 'that is not the kid: nothing was revoked');
-}
 
 type Print = (text: string) => Promise<void>;
 

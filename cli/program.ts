@@ -1,11 +1,15 @@
 // The command line: what there is, how it is spelled, and which file does it. Those files are loaded when needed,
 // so that help and usage errors come at once.
 import { Command, type CommanderError } from 'commander';
+import { addAudiences } from './audiences/commands.ts';
+import { addAudit } from './audit/commands.ts';
 import { describe, type ProgramInput } from './command.ts';
 import { CliError, EXIT } from './errors.ts';
+import { addGroups } from './groups/commands.ts';
 import { addKeys } from './keys/commands.ts';
 import { nameFlag, type Provider } from './providers/provider.ts';
 import { PROVIDERS } from './providers/providers.ts';
+import { addServiceAccounts } from './service_accounts/commands.ts';
 import type { SessionUse } from './use_session.ts';
 
 const AFTERWORD = `
@@ -40,6 +44,10 @@ export function createProgram(input: ProgramInput): Command {
   addSetup(program, input);
   addCredential(program, input);
   addKeys(program, input);
+  addAudiences(program, input);
+  addServiceAccounts(program, input);
+  addGroups(program, input);
+  addAudit(program, input);
   forEachCommand(program, (command, path) => command.exitOverride((error) => { throw translateUsage(error, path); }));
   return program;
 }

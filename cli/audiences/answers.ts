@@ -43,16 +43,21 @@ export const readKept = (fields: Fields): { readonly audience: Audience; readonl
 
 export const readVerdict = (fields: Fields): { readonly account: string; readonly isAllowed: boolean; readonly clause: string; readonly reason: string | undefined } => readAnswer(() => ({
   account: takeText(asFields(fields['account'], '"account"'), 'name'),
-  isAllowed: takeBoolean(fields, 'is_allowed'), clause: takeText(fields, 'clause'), reason: takeOptionalText(fields, 'reason'),
+  isAllowed: takeBoolean(fields, 'is_allowed'), clause: takeDecidingClause(fields, asFields(fields['account'], '"account"')), reason: takeOptionalText(fields, 'reason'),
 }));
 
 export const readCandidates = (fields: Fields): { readonly who: readonly Candidate[]; readonly asked: number; readonly isComplete: boolean } => readAnswer(() => ({
   who: takeList(fields, 'who', (item) => {
     const one = asFields(item, 'an account');
-    return { name: takeText(one, 'name'), kind: takeText(one, 'kind'), clause: takeText(one, 'clause') };
+    return { name: takeText(one, 'name'), kind: takeText(one, 'kind'), clause: takeDecidingClause(one, one) };
   }),
   asked: takeNumber(fields, 'asked'), isComplete: takeBoolean(fields, 'is_complete'),
 }));
+
+/** The only account that such a clause names is the one that was asked about: by its name it says more. */
+function takeDecidingClause(fields: Fields, account: Fields): string {
+  return takeText(fields, 'clause').split(takeText(account, 'id')).join(takeText(account, 'name'));
+}
 
 function takeAudience(value: unknown): Audience {
   const fields = asFields(value, 'an audience');

@@ -14,16 +14,26 @@ export async function findRows(api: AdminApi, { query, isJson }: { query: Readon
   if (isJson) await printReport(JSON.stringify(answer, null, 2));
   else if (first === undefined) await printReport('No row of the record is like that.');
   else await printReport(rows.length === 1 ? describeRow(first) : renderTable(HEAD, rows.map(describeShortly)));
-  if (rows.length === Number(query['limit'])) printNote(`note: these are the newest ${rows.length}; there may be more (--limit, --until)`);
+  if (rows.length >= Number(query['limit'])) printNote(`note: these are the newest ${rows.length}; there may be more (--limit, --until)`);
 }
 
 const HEAD = ['AT (UTC)', 'KIND', 'WHAT', 'WHOSE', 'AUDIENCE', 'CLIENT', 'OUTCOME', 'JTI'];
 
 /** In UTC, as the record has it, and in the form that --since takes. */
 function describeShortly(row: Fields): readonly string[] {
-  const outcome = say(row, 'code') ?? say(row, 'clause');
+  const outcome = say(row, 'code') ?? say(row, 'clause') ?? describeAct(row);
   return [say(row, 'at'), say(row, 'kind'), say(row, 'event'), say(row, 'subject') ?? say(row, 'account_id'), say(row, 'audience'), say(row, 'client_id'), outcome, say(row, 'jti')].map((text) => text ?? '-');
 }
+
+/** What an admin asked for, cut short: a row by itself shows all of it. */
+function describeAct({ detail }: Fields): string | undefined {
+  const { body } = (detail ?? {}) as { body?: object };
+  if (body === undefined || Object.keys(body).length === 0) return undefined;
+  const text = quoteSafely(JSON.stringify(body));
+  return text.length > LONGEST_ACT ? `${text.slice(0, LONGEST_ACT)}…` : text;
+}
+
+const LONGEST_ACT = 60;
 
 /** In this order, and whatever a later version adds after them. */
 const ORDER = [

@@ -1,9 +1,10 @@
 // KEYFILE: what an unattended job holds in place of a sign-in. The private half is made here and never leaves.
 import { createHash, generateKeyPairSync, type JsonWebKey } from 'node:crypto';
-import { CliError } from '../errors.ts';
+import { readFile } from 'node:fs/promises';
+import { CliError, readErrorCode } from '../errors.ts';
 import { asFields, Malformed, parseJson, takeString, type Fields } from '../fields.ts';
 import { checkEndpoint, normaliseUrl } from '../formats.ts';
-import { readPrivateFile } from '../home.ts';
+import { closeToOthers } from '../home.ts';
 
 export interface KeyFile {
   readonly issuer: string;
@@ -36,15 +37,25 @@ export function renderKeyFile({ issuer, clientId, subject, kid, privateJwk }: Ke
 
 /** Throws `CliError` (configuration) that names the file and what is wrong with it, and never what is in it. */
 export async function readKeyFile(path: string): Promise<KeyFile> {
-  const text = await readPrivateFile(path);
-  if (text === undefined) {
-    throw new CliError('configuration', `there is no key file ${path}`, { hints: ['an admin makes one with `vouch service-accounts add`, or another key with `vouch service-accounts rotate-key`'] });
-  }
+  const keyFile = await findKeyFile(path);
+  if (keyFile !== undefined) return keyFile;
+  throw new CliError('configuration', `there is no key file ${path}`, { hints: ['an admin makes one with `vouch service-accounts add`, or another key with `vouch service-accounts rotate-key`'] });
+}
+
+/** The same; undefined where there is no file. A key file that others could read is closed to them; any other file is left as it is. */
+export async function findKeyFile(path: string): Promise<KeyFile | undefined> {
+  const text = await readFile(path, 'utf8').catch((error: unknown) => {
+    if (readErrorCode(error) === 'ENOENT') return undefined;
+    throw new CliError('configuration', `could not read ${path} (${readErrorCode(error) ?? String(error)})`, { hints: ['check its owner and permissions'], cause: error });
+  });
+  if (text === undefined) return undefined;
   try {
-    return parse(asFields(parseJson(text), 'the file'));
+    const keyFile = parse(asFields(parseJson(text), 'the file'));
+    await closeToOthers(path);
+    return keyFile;
   } catch (error) {
     if (!(error instanceof Malformed)) throw error;
-    throw new CliError('configuration', `${path} is broken: ${error.message}`, { hints: ['put it back, or let an admin run `vouch service-accounts rotate-key`'], cause: error });
+    throw new CliError('configuration', `${path} is no key file: ${error.message}`, { hints: ['put it back, or let an admin run `vouch service-accounts rotate-key`'], cause: error });
   }
 }
 

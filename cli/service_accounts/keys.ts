@@ -5,7 +5,7 @@ import { CliError } from '../errors.ts';
 import { printReport } from '../output.ts';
 import { requireNoFile, stageSecretFile, type StagedFile } from '../secret_file.ts';
 import { holdSignals } from '../signals.ts';
-import { generateKey, readKeyFile, renderKeyFile, type NewKey } from './key_file.ts';
+import { findKeyFile, generateKey, renderKeyFile, type NewKey } from './key_file.ts';
 import { readRotation, readServiceAccount, type ServiceAccount } from './service_accounts.ts';
 
 export interface AddOptions {
@@ -61,8 +61,8 @@ export async function rotateKey(api: AdminApi, { subject, keyFile, isNow, isForc
     return;
   }
   const end = former.length === 0
-    ? 'The former key works no more.'
-    : `The former key ${former.join(', ')} works until the next rotation: put the file in place, then end it with \`vouch service-accounts rotate-key ${subject} --now\`.`;
+    ? 'No former key works any more.'
+    : `The former key ${former.join(', ')} works until the next rotation, so that jobs can be given the file in their own time; had it been seen, --now would have ended it.`;
   await printReport(`${subject} has another key, ${kid}, in ${path}.\n${end}`);
 }
 
@@ -72,10 +72,7 @@ function locate(keyFile: string | undefined, subject: string): string {
 
 /** What would be replaced must be an earlier key file of the same account. Throws `CliError` (usage, configuration). */
 async function refuseStrangeFile(path: string, subject: string, issuer: string): Promise<void> {
-  const former = await readKeyFile(path).catch((error: unknown) => {
-    if (error instanceof CliError && error.message.startsWith('there is no key file')) return undefined;
-    throw error;
-  });
+  const former = await findKeyFile(path);
   if (former === undefined || (former.subject === subject && former.issuer === issuer)) return;
   throw new CliError('usage', `${path} is the key file of ${former.subject} at ${former.issuer}, and is not overwritten`, { hints: ['name another with --key-file, or add --force if its key is not needed any more'] });
 }

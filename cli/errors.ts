@@ -16,6 +16,8 @@ export const EXIT = {
   refused: 5,
   /** A file in ~/.vouch or an environment variable is broken, or a provider is not set up. */
   configuration: 6,
+  /** The session lives, but the issuer wants a sign-in from just now for this (RFC 9470): `vouch login` helps. */
+  freshSignIn: 7,
   /** Ctrl-C: 128 + SIGINT, as a shell reports it. */
   interrupted: 130,
 } as const;

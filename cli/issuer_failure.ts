@@ -39,11 +39,25 @@ function describeRefusal(refusal: ResponseBodyError, issuer: string): CliError {
 interface Refused {
   readonly error: string;
   readonly error_description?: string | undefined;
+  /** The answer's JSON, of a refusal that has one. */
+  readonly cause?: unknown;
 }
 
-function createRefusal(refusal: Refused, issuer: string): IssuerRefusal {
+// RFC 9470 3, and what OIDC Core 3.1.2.6 says in its place.
+const WANTS_FRESH_SIGN_IN = ['insufficient_user_authentication', 'login_required', 'interaction_required'];
+
+function createRefusal(refusal: Refused, issuer: string): CliError {
+  if (WANTS_FRESH_SIGN_IN.includes(refusal.error)) {
+    return new CliError('freshSignIn', `the issuer ${issuer} asks for a fresh sign-in: ${quoteRefusal(refusal)}`, { hints: [`run \`vouch login\`, then this command again${describeMaxAge(refusal)}`], cause: refusal });
+  }
   const hints = HINTS[refusal.error] ?? [];
   return new IssuerRefusal(refusal.error, `the issuer ${issuer} refused: ${quoteRefusal(refusal)}`, { hints, cause: refusal });
+}
+
+/** `max_age` stands beside the error (RFC 9470 3): how long a sign-in is fresh enough. */
+function describeMaxAge({ cause }: Refused): string {
+  const maxAge = (cause as { max_age?: unknown } | undefined)?.max_age;
+  return typeof maxAge === 'number' ? ` within ${maxAge} s` : '';
 }
 
 function quoteRefusal({ error, error_description: description }: Refused): string {

@@ -2,7 +2,7 @@
 import { saveIssuer } from './config.ts';
 import { withFileLock, type Home } from './home.ts';
 import { printNote } from './output.ts';
-import { writeSession, type Session } from './session.ts';
+import { readSession, writeSession, type Session } from './session.ts';
 import { chooseIssuer, signInWithBrowser, type BrowserChoice } from './sign_in.ts';
 import { formatDuration, formatInstant, type Clock } from './time.ts';
 import type { Connect } from './use_session.ts';
@@ -29,6 +29,15 @@ export async function login({ home, clock, connect, issuerOption, issuerVariable
     },
   });
   printNote(describeSession({ issuer, ...given }, clock()));
+}
+
+/** What signs in again at the session's issuer, where a person is at the terminal; undefined in a script. */
+export function createNextSignIn({ home, clock, connect, browser }: Pick<LoginInput, 'home' | 'clock' | 'connect' | 'browser'>): (() => Promise<void>) | undefined {
+  if (!process.stdin.isTTY || !process.stderr.isTTY) return undefined;
+  return async () => {
+    const session = await readSession(home);
+    await login({ home, clock, connect, issuerOption: session?.issuer, issuerVariable: undefined, opensBrowser: true, browser });
+  };
 }
 
 async function keepSession(home: Home, session: Session): Promise<void> {

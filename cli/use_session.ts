@@ -19,6 +19,8 @@ export interface SessionUse {
   readonly connect: Connect;
   /** VOUCH_ISSUER, if set: a session at another issuer is then not the one that is meant. */
   readonly expectedIssuer: string | undefined;
+  /** How long an access token must be good for; a minute unless named. */
+  readonly freshnessMarginMs?: number;
 }
 
 /** Connects to an issuer once, however often it is asked; the protocol library is loaded only then. */
@@ -28,6 +30,8 @@ export function createConnect(clock: Clock): Connect {
     const { connectIssuer } = await import('./issuer.ts');
     const connection = connections.get(issuer) ?? connectIssuer({ issuer, clock });
     connections.set(issuer, connection);
+    // An issuer that was away is asked again.
+    connection.catch(() => { connections.delete(issuer); });
     return connection;
   };
 }
@@ -40,11 +44,11 @@ export function createConnect(clock: Clock): Connect {
  */
 export async function requireFreshSession(use: SessionUse, rejected?: string): Promise<Session> {
   const session = await requireSession(use);
-  if (isFresh(session, use.clock(), rejected)) return session;
+  if (isFresh(session, use, rejected)) return session;
   return withFileLock(use.home, use.home.sessionPath, async () => {
     // Whoever held the lock before may have refreshed, signed out or signed in as somebody else.
     const current = requireLiving(await readSession(use.home), use);
-    return isFresh(current, use.clock(), rejected) ? current : refreshSession(use, current);
+    return isFresh(current, use, rejected) ? current : refreshSession(use, current);
   });
 }
 
@@ -90,8 +94,8 @@ export async function removeEnded({ home, clock }: Pick<SessionUse, 'home' | 'cl
   });
 }
 
-function isFresh(session: Session, now: number, rejected: string | undefined): boolean {
-  return session.accessToken !== rejected && session.accessTokenExpiresAt - now > FRESHNESS_MARGIN_MS;
+function isFresh(session: Session, { clock, freshnessMarginMs = FRESHNESS_MARGIN_MS }: SessionUse, rejected: string | undefined): boolean {
+  return session.accessToken !== rejected && session.accessTokenExpiresAt - clock() > freshnessMarginMs;
 }
 
 /** Says whether the session's absolute end has come, at `now` in milliseconds since 1970. */

@@ -17,6 +17,8 @@ const fields = {
   scopes: z.unknown(), allow: z.array(z.string()).optional(), deny: z.array(z.string()).optional(), clients: z.unknown(),
 };
 const recordBody = z.strictObject({ name, ...fields }).partial().required({ name: true });
+/** With the revision that it was read at, a change is made only where nobody has made another since. */
+const changeBody = recordBody.extend({ revision: z.int().min(0).optional() });
 const testBody = z.strictObject({
   name,
   account: z.string().max(128).optional(),
@@ -56,9 +58,9 @@ export function createAudienceRoutes({ audiences, accounts }: { audiences: Audie
       },
     }),
     route({
-      method: 'post', path: '/audiences/set', name: 'audience.set', summary: 'Change what is named of an audience; max_auth_age_seconds 0 takes the limit away', demand: WRITE, body: recordBody,
-      handle: async ({ body }) => {
-        const { audience, advice } = await audiences.set(body.name, await readInput(body));
+      method: 'post', path: '/audiences/set', name: 'audience.set', summary: 'Change what is named of an audience; max_auth_age_seconds 0 takes the limit away', demand: WRITE, body: changeBody,
+      handle: async ({ body: { revision, ...body } }) => {
+        const { audience, advice } = await audiences.set(body.name, await readInput(body), revision);
         return { audience: await present(audience, accounts), advice };
       },
     }),
@@ -74,7 +76,7 @@ export function createAudienceRoutes({ audiences, accounts }: { audiences: Audie
       handle: async ({ body }) => {
         const audience = await get(body.name);
         const ask = (account: Account) =>
-          decide(audience, { accountId: account.id, kind: account.kind, hostedDomain: account.hostedDomain, groups: account.groups, clientId: body.client, authAgeSeconds: account.kind === 'person' ? body.auth_age_seconds : undefined });
+          decide(audience, { accountId: account.id, kind: account.kind, hostedDomain: account.hostedDomain, groups: account.groups, clientId: account.kind === 'service' ? account.id : body.client, authAgeSeconds: account.kind === 'person' ? body.auth_age_seconds : undefined });
         return { audience: body.name, ...(body.account === undefined ? await listWho(ask, accounts) : await testOne(body.account, ask, accounts)) };
       },
     }),
@@ -119,8 +121,8 @@ async function resolveClause(clause: string, accounts: Accounts): Promise<string
 
 async function present({ name: named, kind, preset, algorithm, lifetimeSeconds, maxAuthAgeSeconds, mode, isEnabled, scopes, allow, deny, clients, revision, isConfigured }: Audience, accounts: Accounts) {
   const explain = async (clause: string) => {
-    const id = /^(?:account|service):(.+)$/.exec(clause)?.[1];
-    return { clause, label: id === undefined ? clause : clause.replace(id, (await accounts.lookUp(id))?.email ?? id) };
+    const [, kind = '', id] = /^(account|service):(.+)$/.exec(clause) ?? [];
+    return { clause, label: id === undefined ? clause : `${kind}:${(await accounts.lookUp(id))?.email ?? id}` };
   };
   return {
     name: named, kind, preset, algorithm, lifetime_seconds: lifetimeSeconds, max_auth_age_seconds: maxAuthAgeSeconds ?? null, mode, is_enabled: isEnabled, scopes,

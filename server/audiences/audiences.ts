@@ -26,8 +26,8 @@ export interface Audiences {
   list(): Promise<readonly Audience[]>;
   /** Throws Refused with every fault, Conflict when the name is taken. */
   add(input: unknown): Promise<Kept>;
-  /** Changes what `changes` names. Throws NotFound, Refused with every fault, Conflict when it changed meanwhile. */
-  set(name: string, changes: Partial<AudienceInput>): Promise<Kept>;
+  /** Changes what `changes` names. Throws NotFound, Refused with every fault, Conflict when it changed meanwhile: since `revision`, where one is named. */
+  set(name: string, changes: Partial<AudienceInput>, revision?: number): Promise<Kept>;
   /** Throws NotFound, or Refused for one that the configuration names. */
   remove(name: string): Promise<void>;
 }
@@ -48,17 +48,19 @@ const DEFAULT_LIFETIME_SECONDS = 600;
 
 export function createAudiences({ store, issuer, names, rings, longestTokenSeconds, clock }: AudiencesOptions): Audiences {
   const limit = (audience: Audience): Audience => (audience.lifetimeSeconds <= longestTokenSeconds ? audience : Object.freeze({ ...audience, lifetimeSeconds: longestTokenSeconds }));
-  const configured = new Map([issuer, ...names].map((name) => [name, limit(describeConfigured(name))]));
+  const configured = new Map([issuer, ...names].map((name) => [name, describeConfigured(name)]));
   // The admin API has tokens of its own, which no exchange gives.
   const reserved = [`${issuer}/admin`];
 
-  const load = async (name: string) => {
+  /** As an admin wrote it: a change keeps what it does not name, also where no token may live that long just now. */
+  const findWritten = async (name: string) => {
     const record = await store.find(name);
-    if (record === undefined) return configured.get(name);
-    return limit({ ...readAudience(record), isConfigured: configured.has(name) });
+    return record === undefined ? configured.get(name) : { ...readAudience(record), isConfigured: configured.has(name) };
   };
-  const cache = createCache(load);
-  const { find } = cache;
+  const cache = createCache(async (name) => {
+    const audience = await findWritten(name);
+    return audience === undefined ? undefined : limit(audience);
+  });
   const keep = async (input: unknown, former: Audience | undefined): Promise<Kept> => {
     try {
       return await write(input, former);
@@ -79,21 +81,22 @@ export function createAudiences({ store, issuer, names, rings, longestTokenSecon
       });
       return { audience: Object.freeze({ ...checked, revision: 1, isConfigured: configured.has(checked.name) }), advice };
     }
-    if (!(await store.replace(record, former.revision))) throw new Conflict(`audience "${checked.name}" was changed by somebody else meanwhile; look again`);
+    if (!(await store.replace(record, former.revision))) throw changedMeanwhile(checked.name);
     return { audience: Object.freeze({ ...checked, revision: former.revision + 1, isConfigured: former.isConfigured }), advice };
   };
 
   return {
-    find,
+    find: cache.find,
     list: async () => {
-      const kept = (await store.list()).map((record) => limit({ ...readAudience(record), isConfigured: configured.has(record.name) }));
+      const kept = (await store.list()).map((record) => ({ ...readAudience(record), isConfigured: configured.has(record.name) }));
       const names = new Set(kept.map(({ name }) => name));
-      return [...[...configured.values()].filter(({ name }) => !names.has(name)), ...kept];
+      return [...[...configured.values()].filter(({ name }) => !names.has(name)), ...kept].map(limit);
     },
     add: (input) => keep(input, undefined),
-    set: async (name, changes) => {
-      const former = await load(name);
+    set: async (name, changes, expected) => {
+      const former = await findWritten(name);
       if (former === undefined) throw notRegistered(name);
+      if (expected !== undefined && expected !== former.revision) throw changedMeanwhile(name);
       const { revision: _r, isConfigured: _c, ...rest } = former;
       const given = Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined));
       return keep({ ...rest, ...given, name, ...(changes.maxAuthAgeSeconds === 0 ? { maxAuthAgeSeconds: undefined } : {}) }, former);
@@ -143,4 +146,8 @@ function describeConfigured(name: string): Audience {
 
 function notRegistered(name: string): NotFound {
   return new NotFound(`audience "${name.slice(0, 256)}" is not registered with this issuer`);
+}
+
+function changedMeanwhile(name: string): Conflict {
+  return new Conflict(`audience "${name.slice(0, 256)}" was changed by somebody else meanwhile; look again`);
 }

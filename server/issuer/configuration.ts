@@ -8,6 +8,7 @@ import { SCOPES, SIGNING_ALGORITHMS } from '../oauth2/vocabulary.ts';
 import { createAdapterFactory, type AdapterDependencies } from './adapter.ts';
 import { CLIENT_AUTHENTICATION } from './discovery.ts';
 import { toProtocolError } from './failure.ts';
+import type { Posting } from './posting_page.ts';
 import { checkResource } from './resource.ts';
 import { ROUTES } from './routes.ts';
 
@@ -23,6 +24,8 @@ export interface ConfigurationOptions extends AdapterDependencies {
   /** Asks a person whether to sign this browser out: a form to `action` with `xsrf`, and `logout` for yes. */
   readonly renderSignOutPage: (options: { action: string; xsrf: string }) => string;
   readonly renderSignedOutPage: () => string;
+  /** A form that the browser sends on by itself. */
+  readonly renderPostingPage: (posting: Posting) => string;
 }
 
 const ACCESS_TOKEN_SECONDS = 600;

@@ -6,6 +6,7 @@ import { toUnixSeconds } from '../lib/clock.ts';
 import { GRANT_TYPE } from '../oauth2/vocabulary.ts';
 import { createConfiguration, type ConfigurationOptions } from './configuration.ts';
 import { toProtocolError } from './failure.ts';
+import { replacePostingPage } from './posting_page.ts';
 import { ROUTES } from './routes.ts';
 import { EXCHANGE_PARAMETERS, exchangeToken, type ExchangeParameters, type Issued } from './token_exchange.ts';
 
@@ -37,6 +38,7 @@ export function createProvider(options: ProviderOptions, snapshot: KeySnapshot):
   registerTokenExchange(provider, options, snapshot);
   provider.use(refuseToSign(options, snapshot));
   provider.use(addSessionEnd(options));
+  provider.use(replacePostingPage(options.renderPostingPage));
   attachListeners(provider, options.events);
   return provider;
 }

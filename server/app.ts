@@ -109,6 +109,7 @@ function joinRooms(parts: Parts): App {
     renderErrorPage: (error) => renderProtocolError(pages, error),
     renderSignOutPage: (options) => pages.renderSignOutPage(options),
     renderSignedOutPage: () => pages.renderSignedOutPage(),
+    renderPostingPage: (posting) => pages.renderPostingPage(posting),
   });
   const browser = createBrowserGroup({ ...parts, accounts, identities, protocol, pages, assets });
   const admin = createAdminGroup({ ...parts, accounts, clients, audiences }, protocol);

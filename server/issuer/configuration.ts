@@ -10,6 +10,7 @@ import { completeAccessToken } from './access_token.ts';
 import { createAdapterFactory, type AdapterDependencies } from './adapter.ts';
 import { CLIENT_AUTHENTICATION } from './discovery.ts';
 import { toProtocolError } from './failure.ts';
+import type { Posting } from './posting_page.ts';
 import { adminAudience, checkResource } from './resource.ts';
 import { ROUTES } from './routes.ts';
 import { toSigningKeys } from './signing_key.ts';
@@ -27,6 +28,8 @@ export interface ConfigurationOptions extends AdapterDependencies {
   /** Asks a person whether to sign this browser out: a form to `action` with `xsrf`, and `logout` for yes. */
   readonly renderSignOutPage: (options: { action: string; xsrf: string }) => string;
   readonly renderSignedOutPage: () => string;
+  /** A form that the browser sends on by itself. */
+  readonly renderPostingPage: (posting: Posting) => string;
 }
 
 const ACCESS_TOKEN_SECONDS = 600;

@@ -6,6 +6,7 @@ import { describeIssuerFailure } from './issuer_failure.ts';
 import { REQUEST_TIMEOUT_SECONDS } from './network.ts';
 import { quoteSafely } from './redact.ts';
 import type { Clock } from './time.ts';
+import { request } from './wire.ts';
 
 const CLIENT_ID = 'vouch-cli';
 const SCOPE = 'openid email';
@@ -82,12 +83,16 @@ export async function connectIssuer({ issuer, clock }: { issuer: string; clock: 
   });
 }
 
+/** The library's own options, less what `request` decides. */
+const send: oauth.CustomFetch = (url, { method, headers, body, signal }) =>
+  request(url, { method, headers, ...(body === undefined ? {} : { body: body as NonNullable<RequestInit['body']> }), ...(signal === undefined ? {} : { signal }) });
+
 async function discover(url: URL, issuer: string): Promise<oauth.Configuration> {
   // The library marks this function deprecated to make it stand out; the loopback rule above is what makes it safe.
   // eslint-disable-next-line @typescript-eslint/no-deprecated
   const execute = url.protocol === 'http:' && isLoopback(url) ? [oauth.allowInsecureRequests] : [];
   try {
-    return await oauth.discovery(url, CLIENT_ID, undefined, oauth.None(), { execute, timeout: REQUEST_TIMEOUT_SECONDS });
+    return await oauth.discovery(url, CLIENT_ID, undefined, oauth.None(), { execute, timeout: REQUEST_TIMEOUT_SECONDS, [oauth.customFetch]: send });
   } catch (error) {
     throw describeIssuerFailure(error, issuer);
   }

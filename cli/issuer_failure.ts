@@ -2,8 +2,9 @@
 import { AuthorizationResponseError, ClientError, ResponseBodyError, WWWAuthenticateChallengeError } from 'openid-client';
 import { CliError } from './errors.ts';
 import { IssuerRefusal } from './issuer_refusal.ts';
-import { describeNetworkFailure, isPassing, suggestRetry } from './network.ts';
+import { classifyPassing, describeNetworkFailure, isPassing, suggestRetry } from './network.ts';
 import { quoteSafely } from './redact.ts';
+import { findProxy } from './wire.ts';
 
 const HINTS: Readonly<Record<string, readonly string[]>> = {
   invalid_target: [
@@ -20,8 +21,8 @@ export function describeIssuerFailure(thrown: unknown, issuer: string): Error {
   if (thrown instanceof CliError) return thrown;
   if (thrown instanceof ResponseBodyError) return describeRefusal(thrown, issuer);
   if (thrown instanceof AuthorizationResponseError) return createRefusal(thrown, issuer);
-  if (thrown instanceof WWWAuthenticateChallengeError) return createRefusal({ error: `status ${thrown.status}` }, issuer);
-  const unreachable = describeNetworkFailure(thrown, `the issuer ${issuer}`);
+  if (thrown instanceof WWWAuthenticateChallengeError) return describeChallenge(thrown, issuer);
+  const unreachable = describeNetworkFailure(thrown, `the issuer ${issuer}`, findProxy(issuer));
   if (unreachable !== undefined) return withLocalHint(unreachable, issuer);
   if (thrown instanceof ClientError) return describeBadAnswer(thrown, issuer);
   return thrown instanceof Error ? thrown : new Error(String(thrown));
@@ -30,7 +31,7 @@ export function describeIssuerFailure(thrown: unknown, issuer: string): Error {
 function describeRefusal(refusal: ResponseBodyError, issuer: string): CliError {
   const isOverloaded = isPassing(refusal.status) || refusal.error === 'temporarily_unavailable' || refusal.error === 'server_error';
   if (!isOverloaded) return createRefusal(refusal, issuer);
-  return new CliError('network', `the issuer ${issuer} cannot answer just now (${refusal.status}): ${quoteRefusal(refusal)}`, {
+  return new CliError(classifyPassing(refusal.status), `the issuer ${issuer} cannot answer just now (${refusal.status}): ${quoteRefusal(refusal)}`, {
     hints: suggestRetry(refusal.response.headers),
     cause: refusal,
   });
@@ -41,7 +42,19 @@ interface Refused {
   readonly error_description?: string | undefined;
 }
 
-function createRefusal(refusal: Refused, issuer: string): IssuerRefusal {
+// RFC 9470 3, and what OIDC Core 3.1.2.6 says in its place.
+const WANTS_FRESH_SIGN_IN = ['insufficient_user_authentication', 'login_required', 'interaction_required'];
+
+/** The refusals that a challenge holds (RFC 6750 3), else the bare status. */
+function describeChallenge(thrown: WWWAuthenticateChallengeError, issuer: string): CliError {
+  const parameters = thrown.cause.map((challenge) => challenge.parameters).find(({ error }) => error !== undefined);
+  return createRefusal({ error: parameters?.['error'] ?? `status ${thrown.status}`, error_description: parameters?.['error_description'] }, issuer);
+}
+
+function createRefusal(refusal: Refused, issuer: string): CliError {
+  if (WANTS_FRESH_SIGN_IN.includes(refusal.error)) {
+    return new CliError('freshSignIn', `the issuer ${issuer} asks for a fresh sign-in: ${quoteRefusal(refusal)}`, { hints: ['run `vouch login`, then this command again'], cause: refusal });
+  }
   const hints = HINTS[refusal.error] ?? [];
   return new IssuerRefusal(refusal.error, `the issuer ${issuer} refused: ${quoteRefusal(refusal)}`, { hints, cause: refusal });
 }
@@ -54,7 +67,7 @@ function quoteRefusal({ error, error_description: description }: Refused): strin
 function describeBadAnswer(error: ClientError, issuer: string): CliError {
   const response = error.cause instanceof Response ? error.cause : undefined;
   if (response !== undefined && isPassing(response.status)) {
-    return new CliError('network', `the issuer ${issuer} cannot answer just now (${response.status})`, {
+    return new CliError(classifyPassing(response.status), `the issuer ${issuer} cannot answer just now (${response.status})`, {
       hints: suggestRetry(response.headers),
       cause: error,
     });

@@ -1,12 +1,16 @@
 // The command line: what there is, how it is spelled, and which file does it. Those files are loaded when needed,
 // so that help and usage errors come at once.
-import { Command, type CommanderError } from 'commander';
+import { Command, CommanderError, Option } from 'commander';
 import { describe, type ProgramInput } from './command.ts';
+import { addProviderCredentials } from './credential_commands.ts';
 import { CliError, EXIT } from './errors.ts';
 import { addKeys } from './keys/commands.ts';
-import { nameFlag, type Provider } from './providers/provider.ts';
-import { PROVIDERS } from './providers/providers.ts';
-import type { SessionUse } from './use_session.ts';
+import { printNote } from './output.ts';
+import { addSetup } from './setup_commands.ts';
+import { createProviderUse } from './use_session.ts';
+import { configureWire } from './wire.ts';
+
+export type NamedProgramInput = ProgramInput & { readonly version: string };
 
 const AFTERWORD = `
 First steps:
@@ -16,24 +20,44 @@ First steps:
 
 Environment:
   VOUCH_ISSUER   the issuer to sign in at (default: the last one, else http://localhost:3000)
-  VOUCH_HOME     folder for config.json, session.json and admin.json (default: ~/.vouch)
+  VOUCH_HOME     folder for everything that vouch keeps (default: ~/.vouch)
+  VOUCH_CA_FILE  PEM certificates to trust besides the system's (as --ca-file; NODE_EXTRA_CA_CERTS works too)
+  HTTPS_PROXY    the proxy for requests to other machines; NO_PROXY lists the hosts that need none
   BROWSER        command that opens the sign-in page
   NO_COLOR       no colour, even on a terminal
+  VOUCH_DEBUG    where a failure happened, for bug reports
 
 Exit status:
   ${EXIT.ok} done   ${EXIT.other} other failure   ${EXIT.usage} wrong command line   ${EXIT.notSignedIn} not signed in
   ${EXIT.network} network, try again   ${EXIT.refused} refused by issuer or provider   ${EXIT.configuration} configuration
+  ${EXIT.freshSignIn} a fresh sign-in is needed   ${EXIT.rateLimited} too many requests, try again later
+  vouch exec ends with the status of its command.
 `;
 
+/** Runs a command line and returns its exit status. Throws `CliError`, also for usage errors, and never ends the process. */
+export async function runProgram(parameters: readonly string[], input: NamedProgramInput): Promise<number> {
+  try {
+    await createProgram(input).parseAsync(parameters, { from: 'user' });
+    return typeof process.exitCode === 'number' ? process.exitCode : EXIT.ok;
+  } catch (error) {
+    // Help and version are printed already; help without a command is an answer to a wrong command line.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+    throw error;
+  }
+}
+
 /** Builds the whole command tree. Running it throws `CliError`, also for usage errors, and never ends the process. */
-export function createProgram(input: ProgramInput): Command {
+export function createProgram(input: NamedProgramInput): Command {
   const program = new Command('vouch')
     .description('Short-lived credentials for AI and cloud providers, from one sign-in.')
     .version(input.version)
     .exitOverride()
     // Failures are printed in one place, in one form.
     .configureOutput({ outputError: () => undefined })
-    .addHelpText('after', AFTERWORD);
+    .addOption(new Option('--verbose', 'say on standard error which requests are made, and nothing secret'))
+    .addOption(new Option('--ca-file <path>', "PEM certificates to trust besides the system's"))
+    .addHelpText('after', AFTERWORD)
+    .hook('preAction', (_, command) => { configureNetwork(command, input); });
   addLogin(program, input);
   addLogout(program, input);
   addStatus(program, input);
@@ -78,58 +102,27 @@ function addStatus(program: Command, { home, clock }: ProgramInput): void {
     });
 }
 
-function addSetup(program: Command, { home }: ProgramInput): void {
-  const setup = describe(program.command('setup'), 'Record how a provider knows you; needed once.', 'vouch setup anthropic --help');
-  for (const provider of PROVIDERS) {
-    const command = describe(setup.command(provider.name), `Record the federation parameters of ${provider.label}.`, provider.setupExample);
-    for (const parameter of provider.parameters) {
-      const about = parameter.isRequired ? `${parameter.about} (required)` : parameter.about;
-      command.option(`${nameFlag(parameter)} <${parameter.placeholder}>`, about);
-    }
-    command.action(async (options: Record<string, string | undefined>) => {
-      const { setUpProvider } = await import('./setup.ts');
-      await setUpProvider({ home, provider, values: nameValues(provider, command, options) });
-    });
-  }
-}
-
-/** Commander files values under camelCase names; everything else here uses the provider's. */
-function nameValues(provider: Provider, command: Command, options: Record<string, string | undefined>): Record<string, string | undefined> {
-  return Object.fromEntries(provider.parameters.map((parameter) => {
-    const option = command.options.find(({ long }) => long === nameFlag(parameter));
-    return [parameter.name, option === undefined ? undefined : options[option.attributeName()]];
-  }));
+function configureNetwork(command: Command, { environment: { caFile, proxies } }: ProgramInput): void {
+  const options = command.optsWithGlobals<{ verbose?: boolean; caFile?: string }>();
+  configureWire({ caFile: options.caFile ?? caFile, proxies, log: options.verbose === true ? printNote : undefined });
 }
 
 function addCredential(program: Command, input: ProgramInput): void {
   const credential = describe(program.command('credential'), 'Print a short-lived token.', 'vouch credential anthropic');
-  for (const provider of PROVIDERS) addProviderCredential(credential, provider, input);
+  addProviderCredentials(credential, input);
   describe(credential.command('token'), "Print the session's access token, for APIs of the issuer.", 'vouch credential token')
-    .action(async () => {
-      const [{ printAccessToken }, use] = await Promise.all([import('./credential.ts'), createSessionUse(input)]);
-      await printAccessToken(use);
+    .option('--json', 'as JSON, with the expiry')
+    .action(async (options: { json?: boolean }) => {
+      const { printAccessToken } = await import('./credential.ts');
+      await printAccessToken(createProviderUse(input), options.json === true);
     });
   describe(credential.command('id-token'), 'Print a fresh ID token for federation.', 'vouch credential id-token --audience https://api.example.com')
     .option('--audience <audience>', "whom it is for (default: the issuer's default)")
-    .action(async (options: { audience?: string }) => {
-      const [{ printIdToken }, use] = await Promise.all([import('./credential.ts'), createSessionUse(input)]);
-      await printIdToken(use, options);
+    .option('--json', 'as JSON, with the expiry')
+    .action(async (options: { audience?: string; json?: boolean }) => {
+      const { printIdToken } = await import('./credential.ts');
+      await printIdToken(createProviderUse(input), { audience: options.audience, isJson: options.json === true });
     });
-}
-
-function addProviderCredential(credential: Command, provider: Provider, input: ProgramInput): void {
-  const example = `TOKEN="$(vouch credential ${provider.name})"`;
-  describe(credential.command(provider.name), `Print a fresh access token of ${provider.label}.`, example)
-    .option('--audience <audience>', "whom the ID token is for (default: the setup's, else the issuer's default)")
-    .action(async (options: { audience?: string }) => {
-      const [{ printProviderToken }, use] = await Promise.all([import('./credential.ts'), createSessionUse(input)]);
-      await printProviderToken(use, provider, { audience: options.audience, anthropicBaseUrl: input.environment.anthropicBaseUrl });
-    });
-}
-
-async function createSessionUse({ home, clock, environment }: ProgramInput): Promise<SessionUse> {
-  const { createConnect } = await import('./use_session.ts');
-  return { home, clock, connect: createConnect(clock), expectedIssuer: environment.issuer };
 }
 
 function forEachCommand(command: Command, visit: (command: Command, path: string) => void, parent = ''): void {

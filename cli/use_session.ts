@@ -1,9 +1,11 @@
 // A usable access token out of the stored session, refreshed when it is about to expire.
+import type { ProgramInput } from './command.ts';
 import { createNotSignedIn, CliError } from './errors.ts';
 import { normaliseUrl } from './formats.ts';
 import { withFileLock, type Home } from './home.ts';
 import type { Issuer } from './issuer.ts';
 import { isSessionOver } from './issuer_refusal.ts';
+import type { PlaceVariables } from './providers/provider.ts';
 import { readSession, removeSession, writeSession, type Session } from './session.ts';
 import { holdSignals } from './signals.ts';
 import { formatInstant, type Clock } from './time.ts';
@@ -19,6 +21,11 @@ export interface SessionUse {
   readonly connect: Connect;
   /** VOUCH_ISSUER, if set: a session at another issuer is then not the one that is meant. */
   readonly expectedIssuer: string | undefined;
+}
+
+/** What the commands that need a session, and perhaps a provider, are handed. */
+export function createProviderUse({ home, clock, environment }: ProgramInput): SessionUse & { readonly places: PlaceVariables } {
+  return { home, clock, connect: createConnect(clock), expectedIssuer: environment.issuer, places: { anthropicBaseUrl: environment.anthropicBaseUrl } };
 }
 
 /** Connects to an issuer once, however often it is asked; the protocol library is loaded only then. */
@@ -41,14 +48,15 @@ export function createConnect(clock: Clock): Connect {
 export async function requireFreshSession(use: SessionUse, rejected?: string): Promise<Session> {
   const session = await requireSession(use);
   if (isFresh(session, use.clock(), rejected)) return session;
-  return withFileLock(use.home, use.home.sessionPath, async () => {
+  return withFileLock(use.home.sessionPath, async () => {
     // Whoever held the lock before may have refreshed, signed out or signed in as somebody else.
     const current = requireLiving(await readSession(use.home), use);
     return isFresh(current, use.clock(), rejected) ? current : refreshSession(use, current);
   });
 }
 
-async function requireSession(use: SessionUse): Promise<Session> {
+/** Returns the session, fresh or not. Throws `CliError`: notSignedIn if there is none or it has ended (it is then removed). */
+export async function requireSession(use: SessionUse): Promise<Session> {
   const session = await readSession(use.home);
   if (session !== undefined && hasEnded(session, use.clock())) await removeEnded(use);
   return requireLiving(session, use);
@@ -67,6 +75,8 @@ function requireLiving(session: Session | undefined, { clock, expectedIssuer }: 
 
 async function refreshSession({ home, connect }: SessionUse, session: Session): Promise<Session> {
   const issuer = await connect(session.issuer);
+  // A disk that cannot take the answer must show now, while the old refresh token is still good.
+  await writeSession(home, session);
   return holdSignals(async () => {
     try {
       const tokens = await issuer.refresh(session.refreshToken);
@@ -84,7 +94,7 @@ async function refreshSession({ home, connect }: SessionUse, session: Session): 
 
 /** Removes a session that has ended, unless a sign-in has put a living one there meanwhile. */
 export async function removeEnded({ home, clock }: Pick<SessionUse, 'home' | 'clock'>): Promise<void> {
-  await withFileLock(home, home.sessionPath, async () => {
+  await withFileLock(home.sessionPath, async () => {
     const current = await readSession(home);
     if (current !== undefined && hasEnded(current, clock())) await removeSession(home);
   });

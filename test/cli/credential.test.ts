@@ -212,7 +212,7 @@ describe('a provider that', () => {
   const CASES: readonly [string, NonNullable<FakeIssuer['behaviour']['providerAnswer']>, number, RegExp][] = [
     ['redirects is not followed', { status: 307, headers: { location: '/openai/token' }, body: '' }, 5, /answered with a redirect \(307\), which is not followed/],
     ['fails', { status: 500, body: 'oops' }, 4, /cannot answer just now \(500\)\nhint: try again a little later/],
-    ['is busy', { status: 429, headers: { 'retry-after': '7' }, body: '{}' }, 4, /cannot answer just now \(429\)\nhint: try again in 7 s/],
+    ['is busy', { status: 429, headers: { 'retry-after': '7' }, body: '{}' }, 8, /cannot answer just now \(429\)\nhint: try again in 7 s/],
     ['refuses the form', { status: 400, body: '{"error":{"type":"invalid_request_error","message":"workspace_id: malformed"}}' }, 5, /\(400\): invalid_request_error: workspace_id: malformed/],
     ['answers with no JSON', { status: 200, body: '<html>' }, 5, /holds no access token/],
     ['answers with no token', { status: 200, body: '{"access_token":1}' }, 5, /holds no access token/],

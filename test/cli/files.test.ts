@@ -51,7 +51,11 @@ it('setup replaces one provider and keeps everything else, known or not', async 
   await mkdir(sandbox.home);
   await writeFile(sandbox.configPath, JSON.stringify({ issuer: 'https://issuer.example', later: 1, providers: { newer: { a: 'b' } } }));
   await sandbox.run([...SETUP_OPENAI, '--audience', 'https://api.openai.com/v1']);
-  await sandbox.run(SETUP_OPENAI);
+  const changed = await sandbox.run(SETUP_OPENAI);
+  expect(changed).toMatchObject({ status: 6, stdout: '' });
+  expect(changed.stderr).toBe('error: OpenAI is set up already, with another audience\nhint: add --force to replace it\nhint: or keep both: `vouch setup openai --profile <name> ...`\n');
+  expect(await sandbox.run([...SETUP_OPENAI, '--force'])).toMatchObject({ status: 0 });
+  expect(await sandbox.run(SETUP_OPENAI)).toMatchObject({ status: 0 });
   expect(await sandbox.readJson(sandbox.configPath)).toEqual({
     issuer: 'https://issuer.example',
     later: 1,

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { existsSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
 import { chmod, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { findCached, obtainThroughCache, purgeCache, type CacheKey, type CacheUse } from '../../cli/cache.ts';
@@ -194,19 +194,41 @@ describe('vouch credential', () => {
     expect(await readFile(sandbox.configPath, 'utf8')).not.toMatch(/eyJ|sk-ant|refresh/);
   });
 
-  it('on a full disk gives the token and a note, and never spends a refresh token whose successor cannot be kept', async () => {
-    const { sandbox, fake, setUpAnthropic } = world;
-    await setUpAnthropic();
-    const onFullDisk = (command: string) => startVouch('/bin/sh', ['-c', `trap '' XFSZ; ulimit -f 0; exec "$1" "$2" ${command}`, 'sh', process.execPath, BIN], { VOUCH_HOME: sandbox.home }).outcome;
-    const outcome = await onFullDisk('credential anthropic');
-    expect(outcome).toMatchObject({ status: 0, stdout: expect.stringMatching(/^sk-ant-oat01-/) });
-    expect(outcome.stderr).toMatch(/^note: the token is not cached: could not write \S+ \(EFBIG\)\n$/);
-    await sandbox.editSession({ access_token_expires_at: new Date(0).toISOString() });
-    const before = await readFile(sandbox.sessionPath, 'utf8');
-    expect(await onFullDisk('credential token')).toMatchObject({ status: 6, stdout: '', stderr: expect.stringMatching(/^error: could not write \S+session\.json \(EFBIG\)\nhint: /) });
-    expect(fake.counts.refreshes).toBe(0);
-    expect(await readFile(sandbox.sessionPath, 'utf8')).toBe(before);
-    expect(await sandbox.run(['credential', 'token'])).toMatchObject({ status: 0 });
-    expect(existsSync(sandbox.sessionPath)).toBe(true);
-  });
+  /** A full disk of its own, where this machine lets us mount one: the home is copied there, and back at the end. */
+  const ON_FULL_DISK = `
+    mount -t tmpfs -o size=64k,mode=700 tmpfs "$3"
+    cp -a "$4/." "$3/"
+    dd if=/dev/zero of="$3/filler" bs=4k 2> /dev/null
+    VOUCH_HOME="$3" "$1" "$2" credential anthropic; echo "status $?" >&2
+    sed -i 's/"access_token_expires_at":"[^"]*"/"access_token_expires_at":"1970-01-01T00:00:00Z"/' "$4/session.json"
+    rm "$3/filler"; cp "$4/session.json" "$3/"; dd if=/dev/zero of="$3/filler" bs=4k 2> /dev/null
+    VOUCH_HOME="$3" "$1" "$2" credential token; echo "status $?" >&2
+    cmp "$3/session.json" "$4/session.json" && echo "the session is whole" >&2
+    rm "$3/filler"
+    VOUCH_HOME="$3" "$1" "$2" credential token > /dev/null; echo "status $?" >&2
+  `;
+  if (canMount()) {
+    it('on a full disk gives the token and a note, and never spends a refresh token whose successor cannot be kept', async () => {
+      const { sandbox, fake, setUpAnthropic } = world;
+      await setUpAnthropic();
+      const mountPoint = join(sandbox.home, '..', 'full');
+      await mkdir(mountPoint);
+      const { stdout, stderr } = await startVouch('unshare', ['-rm', 'sh', '-c', ON_FULL_DISK, 'sh', process.execPath, BIN, mountPoint, sandbox.home], {}).outcome;
+      expect(stdout).toMatch(/^sk-ant-oat01-[\w-]+$/);
+      expect(stderr).toMatch(new RegExp([
+        /^note: the token is not cached: could not write \S+ \(ENOSPC\)\nstatus 0\n/,
+        /error: could not write \S+session\.json \(ENOSPC\)\nhint: .*\nstatus 6\nthe session is whole\nstatus 0\n$/,
+      ].map(({ source }) => source).join('')));
+      expect(fake.counts).toMatchObject({ refreshes: 1, reuses: 0 });
+    });
+  }
 });
+
+function canMount(): boolean {
+  try {
+    execFileSync('unshare', ['-rm', 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -3,6 +3,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { describe, type ProgramInput } from './command.ts';
 import { addProviderCredentials } from './credential_commands.ts';
+import { addEnv, addExec } from './env_commands.ts';
 import { CliError, EXIT } from './errors.ts';
 import { addKeys } from './keys/commands.ts';
 import { printNote } from './output.ts';
@@ -54,8 +55,8 @@ export function createProgram(input: NamedProgramInput): Command {
     .exitOverride()
     // Failures are printed in one place, in one form.
     .configureOutput({ outputError: () => undefined })
-    .addOption(new Option('--verbose', 'say on standard error which requests are made, and nothing secret'))
-    .addOption(new Option('--ca-file <path>', "PEM certificates to trust besides the system's"))
+    // What follows the command that `vouch exec` runs is that command's.
+    .enablePositionalOptions()
     .addHelpText('after', AFTERWORD)
     .hook('preAction', (_, command) => { configureNetwork(command, input); });
   addLogin(program, input);
@@ -63,7 +64,10 @@ export function createProgram(input: NamedProgramInput): Command {
   addStatus(program, input);
   addSetup(program, input);
   addCredential(program, input);
+  addEnv(program, input);
+  addExec(program, input);
   addKeys(program, input);
+  forEachCommand(program, (command) => { addCommonOptions(command, command === program); });
   forEachCommand(program, (command, path) => command.exitOverride((error) => { throw translateUsage(error, path); }));
   return program;
 }
@@ -100,6 +104,13 @@ function addStatus(program: Command, { home, clock }: ProgramInput): void {
       const { showStatus } = await import('./status.ts');
       await showStatus({ home, clock, isJson: options.json === true });
     });
+}
+
+/** Taken by every command, before or after its name; the help of the program alone lists them. */
+function addCommonOptions(command: Command, isListed: boolean): void {
+  command
+    .addOption(new Option('--verbose', 'say on standard error which requests are made, and nothing secret').hideHelp(!isListed))
+    .addOption(new Option('--ca-file <path>', "PEM certificates to trust besides the system's").hideHelp(!isListed));
 }
 
 function configureNetwork(command: Command, { environment: { caFile, proxies } }: ProgramInput): void {

@@ -27,7 +27,7 @@ export function addEnv(program: Command, input: ProgramInput): void {
     });
 }
 
-export function addExec(program: Command, input: ProgramInput): void {
+export function addExec(program: Command, input: ProgramInput, endWith: (status: number) => void): void {
   describe(program.command('exec'), 'Run a command with credentials in its environment; ends with its exit status.', 'vouch exec --type anthropic -- python app.py')
     .requiredOption(...TYPE, collect)
     .option(...AUDIENCE)
@@ -36,9 +36,9 @@ export function addExec(program: Command, input: ProgramInput): void {
     .passThroughOptions()
     .action(async (words: string[], options: Options & { refresh?: boolean }) => {
       const { requireCommand, runWithCredentials } = await import('./exec/exec.ts');
-      process.exitCode = await runWithCredentials(createProviderUse(input), {
+      endWith(await runWithCredentials(createProviderUse(input), {
         types: options.type, audience: options.audience, command: requireCommand(words), isKeptFresh: options.refresh === true, present: input.environment.variables,
-      });
+      }));
     });
 }
 

@@ -53,15 +53,20 @@ export function suggestRetry(headers: Headers): readonly string[] {
 }
 
 function findCode(thrown: unknown): string | undefined {
-  if (!(thrown instanceof Error)) return undefined;
+  if (!isErrorLike(thrown)) return undefined;
   if (thrown.name === 'TimeoutError') return 'ETIMEDOUT';
   // `localhost` has two addresses; the code is then on the first of several errors.
-  const nested: unknown = thrown instanceof AggregateError ? thrown.errors[0] : thrown.cause;
+  const nested: unknown = 'errors' in thrown && Array.isArray(thrown.errors) ? thrown.errors[0] : thrown.cause;
   const inner = findCode(nested);
   if (inner !== undefined) return inner;
   const code = readErrorCode(thrown);
   if (code !== undefined && isSystemCode(code)) return code;
-  return thrown instanceof TypeError && thrown.message === 'fetch failed' ? 'the connection failed' : undefined;
+  return thrown.name === 'TypeError' && thrown.message === 'fetch failed' ? 'the connection failed' : undefined;
+}
+
+/** Not `instanceof`: what comes out of the runtime may belong to another realm. */
+function isErrorLike(thrown: unknown): thrown is Error {
+  return typeof thrown === 'object' && thrown !== null && 'message' in thrown && 'name' in thrown;
 }
 
 /** `TypeError`s of wrong arguments carry a code too (ERR_INVALID_…); those are faults of vouch. */

@@ -3,6 +3,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { describe, type ProgramInput } from './command.ts';
 import { addProviderCredentials } from './credential_commands.ts';
+import { addDoctor, addExplain } from './doctor/commands.ts';
 import { addEnv, addExec } from './env_commands.ts';
 import { CliError, EXIT } from './errors.ts';
 import { addKeys } from './keys/commands.ts';
@@ -37,9 +38,10 @@ Exit status:
 
 /** Runs a command line and returns its exit status. Throws `CliError`, also for usage errors, and never ends the process. */
 export async function runProgram(parameters: readonly string[], input: NamedProgramInput): Promise<number> {
+  let status: number = EXIT.ok;
   try {
-    await createProgram(input).parseAsync(parameters, { from: 'user' });
-    return typeof process.exitCode === 'number' ? process.exitCode : EXIT.ok;
+    await createProgram(input, (given) => { status = given; }).parseAsync(parameters, { from: 'user' });
+    return status;
   } catch (error) {
     // Help and version are printed already; help without a command is an answer to a wrong command line.
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
@@ -47,8 +49,8 @@ export async function runProgram(parameters: readonly string[], input: NamedProg
   }
 }
 
-/** Builds the whole command tree. Running it throws `CliError`, also for usage errors, and never ends the process. */
-export function createProgram(input: NamedProgramInput): Command {
+/** Builds the whole command tree; a command that ends with a status of its own says so to `endWith`. Running it throws `CliError`, also for usage errors, and never ends the process. */
+export function createProgram(input: NamedProgramInput, endWith: (status: number) => void): Command {
   const program = new Command('vouch')
     .description('Short-lived credentials for AI and cloud providers, from one sign-in.')
     .version(input.version)
@@ -65,7 +67,9 @@ export function createProgram(input: NamedProgramInput): Command {
   addSetup(program, input);
   addCredential(program, input);
   addEnv(program, input);
-  addExec(program, input);
+  addExec(program, input, endWith);
+  addDoctor(program, input);
+  addExplain(program, input);
   addKeys(program, input);
   forEachCommand(program, (command) => { addCommonOptions(command, command === program); });
   forEachCommand(program, (command, path) => command.exitOverride((error) => { throw translateUsage(error, path); }));

@@ -69,6 +69,7 @@ function suggestChecks({ status, code, parameters, claims }: Refusal): readonly 
     'the answer does not say why; Claude Console -> Settings -> Workload identity -> history shows the reason of each attempt',
     `check that rule ${parameters['federation_rule_id'] ?? ''} has the expected audience "${claims.audience}", which was sent (a rule that names none expects "${DEFAULT_BASE_URL}")`,
     `check that the rule's issuer is exactly "${claims.issuer}" and that its subject pattern matches "${claims.subject}"`,
+    'evaluate the rule here, clause by clause: `vouch doctor anthropic --rule rule.json`',
     `if the history shows no attempt, the rule id or the organization id ${parameters['organization_id'] ?? ''} is wrong`,
   ];
 }

@@ -6,11 +6,11 @@ let world: SignedIn;
 beforeAll(async () => {
   world = await startSignedIn();
   await world.setUpAnthropic();
-  await world.sandbox.run([...SETUP_OPENAI, '--token-endpoint', `${world.fake.issuer}/openai/token`]);
+  await world.sandbox.runHere([...SETUP_OPENAI, '--token-endpoint', `${world.fake.issuer}/openai/token`]);
 });
 afterAll(async () => { await world.close(); });
 
-const run = (parameters: readonly string[], variables?: Record<string, string>): Promise<Outcome> => world.sandbox.run(parameters, variables);
+const run = (parameters: readonly string[], variables?: Record<string, string>): Promise<Outcome> => world.sandbox.runHere(parameters, variables);
 const shell = (script: string, variables: Record<string, string> = {}): Promise<Outcome> =>
   startVouch('/bin/bash', ['-c', `vouch() { "${process.execPath}" "${BIN}" "$@"; }\n${script}`], { VOUCH_HOME: world.sandbox.home, ...variables }).outcome;
 
@@ -54,6 +54,7 @@ describe('env', () => {
 });
 
 describe('exec', () => {
+  const run = (parameters: readonly string[], variables?: Record<string, string>): Promise<Outcome> => world.sandbox.run(parameters, variables);
   const EXEC = ['exec', '--type', 'anthropic', '--'];
 
   it('gives the command its variables and its input, and takes the shadowing key away', async () => {

@@ -24,7 +24,8 @@ beforeAll(async () => {
 afterAll(async () => {
   await Promise.all([sts.close(), openrouter.close(), world.close()]);
 });
-const run = (parameters: readonly string[], variables?: Record<string, string>): Promise<Outcome> => world.sandbox.run(parameters, variables);
+const run = (parameters: readonly string[], variables?: Record<string, string>): Promise<Outcome> =>
+  (parameters[0] === 'exec' ? world.sandbox.run : world.sandbox.runHere)(parameters, variables);
 const setUpAws = (...more: string[]): Promise<Outcome> => run(['setup', 'aws', '--role-arn', ROLE, '--audience', 'sts.amazonaws.com', '--sts-endpoint', sts.url, '--region', 'eu-central-1', ...more]);
 const setUpOpenrouter = (...more: string[]): Promise<Outcome> =>
   run(['setup', 'openrouter', '--federation-policy-id', POLICY, '--audience', 'openrouter', '--token-endpoint', `${openrouter.url}/api/v1/oauth/token`, ...more]);

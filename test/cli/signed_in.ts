@@ -15,7 +15,7 @@ export async function startSignedIn(): Promise<SignedIn> {
   await signIn(sandbox, fake);
   return {
     sandbox, fake,
-    setUpAnthropic: (...more) => sandbox.run([...SETUP_ANTHROPIC, '--base-url', `${fake.issuer}/`, ...more]),
+    setUpAnthropic: (...more) => sandbox.runHere([...SETUP_ANTHROPIC, '--base-url', `${fake.issuer}/`, ...more]),
     close: async () => {
       await fake.close();
       await sandbox.remove();

@@ -7,8 +7,10 @@ import { addDoctor, addExplain } from './doctor/commands.ts';
 import { addEnv, addExec } from './env_commands.ts';
 import { CliError, EXIT } from './errors.ts';
 import { addKeys } from './keys/commands.ts';
-import { printNote } from './output.ts';
+import { printNote, printReport } from './output.ts';
+import { PROVIDERS } from './providers/providers.ts';
 import { addSetup } from './setup_commands.ts';
+import { SHELLS } from './shells.ts';
 import { createProviderUse } from './use_session.ts';
 import { configureWire } from './wire.ts';
 
@@ -71,6 +73,7 @@ export function createProgram(input: NamedProgramInput, endWith: (status: number
   addDoctor(program, input);
   addExplain(program, input);
   addKeys(program, input);
+  addCompletions(program);
   forEachCommand(program, (command) => { addCommonOptions(command, command === program); });
   forEachCommand(program, (command, path) => command.exitOverride((error) => { throw translateUsage(error, path); }));
   return program;
@@ -137,6 +140,16 @@ function addCredential(program: Command, input: ProgramInput): void {
     .action(async (options: { audience?: string; json?: boolean }) => {
       const { printIdToken } = await import('./credential.ts');
       await printIdToken(createProviderUse(input), { audience: options.audience, isJson: options.json === true });
+    });
+}
+
+function addCompletions(program: Command): void {
+  describe(program.command('completions'), 'Print a completion script for a shell.', 'source <(vouch completions bash)')
+    .argument('<shell>', 'bash, zsh, fish or powershell')
+    .action(async (shell: string) => {
+      const { COMPLETED_SHELLS, isCompletedShell, renderCompletions } = await import('./completions.ts');
+      if (!isCompletedShell(shell)) throw new CliError('usage', `the shell must be one of ${COMPLETED_SHELLS.join(', ')}`);
+      await printReport(renderCompletions(program, shell, { '--type': PROVIDERS.map(({ name }) => name), '--shell': Object.keys(SHELLS) }));
     });
 }
 

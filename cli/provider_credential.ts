@@ -65,9 +65,11 @@ export interface ExchangePlan {
 
 /** One ID token, one exchange, no cache. */
 export async function mintAndExchange(use: SessionUse, plan: ExchangePlan): Promise<Credential> {
-  const assertion = await mintIdToken(use, plan.audience);
-  const { exchangeAssertion } = await import('./providers/exchange.ts');
-  return exchangeAssertion({ ...plan, assertion, claims: readClaims(assertion), clock: use.clock });
+  const [{ exchangeAssertion }, { withSpinner }] = await Promise.all([import('./providers/exchange.ts'), import('./spinner.ts')]);
+  return withSpinner(`asking ${plan.provider.label}`, async () => {
+    const assertion = await mintIdToken(use, plan.audience);
+    return exchangeAssertion({ ...plan, assertion, claims: readClaims(assertion), clock: use.clock });
+  });
 }
 
 /** A session ended at the issuer shows first when the access token is refused: a refresh then tells for certain. */

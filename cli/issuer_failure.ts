@@ -19,6 +19,8 @@ const CHECK_ADDRESS = 'check the address of the issuer (--issuer, VOUCH_ISSUER)'
 
 export function describeIssuerFailure(thrown: unknown, issuer: string): Error {
   if (thrown instanceof CliError) return thrown;
+  // What the wire said comes back in the library's own error.
+  if (thrown instanceof Error && thrown.cause instanceof CliError) return thrown.cause;
   if (thrown instanceof ResponseBodyError) return describeRefusal(thrown, issuer);
   if (thrown instanceof AuthorizationResponseError) return createRefusal(thrown, issuer);
   if (thrown instanceof WWWAuthenticateChallengeError) return describeChallenge(thrown, issuer);

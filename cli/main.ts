@@ -14,5 +14,8 @@ function readVersion(): string {
 
 installSignalHandlers();
 ignoreLostReaders();
-// Not process.exit: what is on its way to a pipe must arrive.
-process.exitCode = await runVouch({ parameters: process.argv.slice(2), variables: process.env, clock: Date.now, readVersion });
+const status = await runVouch({ parameters: process.argv.slice(2), variables: process.env, clock: Date.now, readVersion });
+// What is on its way to a pipe must arrive; but a proxy that drops every connection is asked again for ever by the
+// runtime's client, which would keep this process alive after its work is done.
+await Promise.all([process.stdout, process.stderr].map((stream) => new Promise((resolve) => { stream.write('', resolve); })));
+process.exit(status);

@@ -7,6 +7,7 @@ export const REQUEST_TIMEOUT_SECONDS = 30;
 const REASONS: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'the connection was refused',
   ECONNRESET: 'the connection was cut',
+  UND_ERR_ABORTED: 'it was refused on the way',
   UND_ERR_SOCKET: 'the connection was cut',
   ENOTFOUND: 'its name cannot be resolved',
   EAI_AGAIN: 'its name cannot be resolved just now',

@@ -75,6 +75,9 @@ describe('an audience', () => {
     const { revision } = (await audiences.find(AUDIENCE))!;
     await audiences.set(AUDIENCE, { scopes: [] }, revision);
     await expect(audiences.set(AUDIENCE, { scopes: [] }, revision)).rejects.toThrow('was changed by somebody else meanwhile');
+    // As the command line asks: with the revision that it read the lists at.
+    const asked = (await cli.issuer.app.audit.find({ kind: 'admin', limit: 100 })).filter(({ event, detail }) => event === 'audience.set' && 'deny' in (detail!['body'] as object));
+    expect(asked.map(({ detail }) => detail!['body'])).toEqual([expect.objectContaining({ revision: expect.any(Number) }), expect.objectContaining({ revision: 1 })]);
   });
 
   test('is tested without a token: who, whether, and by which clause', async () => {

@@ -4,12 +4,13 @@ import { CliError } from './errors.ts';
 import { asFields, Malformed, parseJson, type Fields } from './fields.ts';
 import { isBearerToken } from './formats.ts';
 import type { Home } from './home.ts';
-import { describeNetworkFailure, isPassing, REQUEST_TIMEOUT_SECONDS, suggestRetry } from './network.ts';
+import { classifyPassing, describeNetworkFailure, isPassing, REQUEST_TIMEOUT_SECONDS, suggestRetry } from './network.ts';
 import { printNote } from './output.ts';
 import { quoteSafely } from './redact.ts';
 import { signInWithBrowser, type BrowserChoice } from './sign_in.ts';
 import type { Clock } from './time.ts';
 import type { Connect } from './use_session.ts';
+import { findProxy, request } from './wire.ts';
 
 // Long enough for the request that follows.
 const FRESHNESS_MARGIN_MS = 30_000;
@@ -28,7 +29,7 @@ export interface AdminApiInput extends BrowserChoice {
 
 /**
  * Each call signs in first where there is no usable token, or where the issuer asks for a fresh one, and says why.
- * Throws `CliError`: network (unreachable, 429, 5xx), refused (403, 404, 409, ...), or what the sign-in throws.
+ * Throws `CliError`: network (unreachable, 5xx), rateLimited (429), refused (403, 404, 409, ...), or what the sign-in throws.
  */
 export interface AdminApi {
   readonly issuer: string;
@@ -109,12 +110,10 @@ async function signIn(input: AdminApiInput, reason: string): Promise<string> {
 async function send({ issuer }: AdminApiInput, { method, path, body, isStream, token }: Question & { readonly token: string }): Promise<Answer> {
   const patience = createPatience();
   try {
-    const response = await fetch(`${issuer}/admin/api/v1${path}`, {
+    const response = await request(`${issuer}/admin/api/v1${path}`, {
       method,
       headers: { authorization: `Bearer ${token}`, accept: isStream ? 'application/jsonl, application/json' : 'application/json', ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      // A redirect would carry the token to a place that nobody configured.
-      redirect: 'manual',
       signal: patience.signal,
     });
     const { status, headers } = response;
@@ -124,7 +123,7 @@ async function send({ issuer }: AdminApiInput, { method, path, body, isStream, t
     return { status, headers, fields, stream: undefined };
   } catch (error) {
     patience.end();
-    throw describeNetworkFailure(error, `the issuer ${issuer}`) ?? error;
+    throw describeNetworkFailure(error, `the issuer ${issuer}`, findProxy(issuer)) ?? error;
   }
 }
 
@@ -210,7 +209,10 @@ function createRefusal({ status, headers, fields }: Answer, { issuer, listing }:
   const code = typeof fields?.['error'] === 'string' ? quoteSafely(fields['error']) : undefined;
   const description = typeof fields?.['error_description'] === 'string' ? quoteSafely(fields['error_description']) : undefined;
   if (isPassing(status)) {
-    return new CliError('network', `the issuer ${issuer} cannot answer just now (${status})${description === undefined ? '' : `: ${description}`}`, { hints: suggestRetry(headers) });
+    return new CliError(classifyPassing(status), `the issuer ${issuer} cannot answer just now (${status})${description === undefined ? '' : `: ${description}`}`, { hints: suggestRetry(headers) });
+  }
+  if (code === 'insufficient_user_authentication') {
+    return new CliError('freshSignIn', `the issuer ${issuer} asks for a fresh sign-in: ${description ?? code}`, { hints: ['run this command again, and sign in when it asks'] });
   }
   if (code === undefined) {
     return new CliError('refused', `the issuer ${issuer} gave an answer (${status}) that its admin API does not give`, { hints: [CHECK_ISSUER] });

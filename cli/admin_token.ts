@@ -24,7 +24,7 @@ export async function readAdminToken(home: Home): Promise<KeptAdminToken | undef
 
 export async function writeAdminToken(home: Home, { issuer, accessToken, expiresAt }: KeptAdminToken): Promise<void> {
   const fields = { issuer, access_token: accessToken, expires_at: new Date(expiresAt).toISOString() };
-  await writePrivateFile(home, home.adminPath, `${JSON.stringify(fields, null, 2)}\n`);
+  await writePrivateFile(home.adminPath, `${JSON.stringify(fields, null, 2)}\n`);
 }
 
 /** Removes admin.json; it need not exist. */

@@ -4,8 +4,8 @@ import type { Environment } from './environment.ts';
 import type { Home } from './home.ts';
 import type { Clock } from './time.ts';
 
+/** What every command is handed by the process. */
 export interface ProgramInput {
-  readonly version: string;
   readonly environment: Environment;
   readonly home: Home;
   readonly clock: Clock;

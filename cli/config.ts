@@ -10,6 +10,8 @@ export interface Config {
   readonly issuer: string | undefined;
   /** By provider name; only providers that this version knows. */
   readonly providers: Readonly<Record<string, Parameters>>;
+  /** By provider name, then by the name that the person gave; beside `providers`, never instead. */
+  readonly profiles: Readonly<Record<string, Readonly<Record<string, Parameters>>>>;
 }
 
 interface StoredConfig {
@@ -28,19 +30,43 @@ export async function saveIssuer(home: Home, issuer: string): Promise<void> {
   await updateConfig(home, (raw) => ({ ...raw, issuer }));
 }
 
-/** Replaces what was recorded for one provider. */
-export async function saveProvider(home: Home, provider: Provider, parameters: Parameters): Promise<void> {
-  await updateConfig(home, (raw) => ({
-    ...raw,
-    providers: { ...asFields(raw['providers'] ?? {}, '"providers"'), [provider.name]: parameters },
-  }));
+export interface Recording {
+  readonly provider: Provider;
+  /** Undefined: the setup without a name. */
+  readonly profile: string | undefined;
+  readonly parameters: Parameters;
+  /** Whether other values that were recorded may be replaced. */
+  readonly isForced: boolean;
 }
 
-async function updateConfig(home: Home, change: (raw: Fields) => Fields): Promise<void> {
-  await withFileLock(home, home.configPath, async () => {
-    const { raw } = await readStored(home);
-    const changed = JSON.stringify(change(raw), null, 2);
-    if (changed !== JSON.stringify(raw, null, 2)) await writePrivateFile(home, home.configPath, `${changed}\n`);
+/** Records the parameters of a provider, or of a profile of it. Throws `CliError` (configuration) if others are there and it is not forced. */
+export async function saveProvider(home: Home, recording: Recording): Promise<void> {
+  const { provider: { name }, profile, parameters } = recording;
+  await updateConfig(home, (raw, { providers, profiles }) => {
+    const recorded = profile === undefined ? providers[name] : profiles[name]?.[profile];
+    if (recorded !== undefined && !recording.isForced) refuseToReplace(recording, recorded);
+    const read = (fields: Fields, key: string): Fields => asFields(fields[key] ?? {}, `"${key}"`);
+    if (profile === undefined) return { ...raw, providers: { ...read(raw, 'providers'), [name]: parameters } };
+    const all = read(raw, 'profiles');
+    return { ...raw, profiles: { ...all, [name]: { ...read(all, name), [profile]: parameters } } };
+  });
+}
+
+function refuseToReplace({ provider, profile, parameters }: Recording, recorded: Parameters): void {
+  const names = new Set([...Object.keys(parameters), ...Object.keys(recorded)]);
+  const changed = [...names].filter((name) => parameters[name] !== recorded[name]);
+  if (changed.length === 0) return;
+  const what = profile === undefined ? provider.label : `the profile "${profile}" of ${provider.label}`;
+  throw new CliError('configuration', `${what} is set up already, with another ${changed.join(', ')}`, {
+    hints: ['add --force to replace it', `or keep both: \`vouch setup ${provider.name} --profile <name> ...\``],
+  });
+}
+
+async function updateConfig(home: Home, change: (raw: Fields, config: Config) => Fields): Promise<void> {
+  await withFileLock(home.configPath, async () => {
+    const { raw, config } = await readStored(home);
+    const changed = JSON.stringify(change(raw, config), null, 2);
+    if (changed !== JSON.stringify(raw, null, 2)) await writePrivateFile(home.configPath, `${changed}\n`);
   });
 }
 
@@ -48,7 +74,7 @@ async function readStored(home: Home): Promise<StoredConfig> {
   const text = await readPrivateFile(home.configPath);
   try {
     const raw = text === undefined ? {} : asFields(parseJson(text), 'the file');
-    return { raw, config: Object.freeze({ issuer: parseIssuer(raw), providers: parseProviders(raw) }) };
+    return { raw, config: Object.freeze({ issuer: parseIssuer(raw), providers: parseProviders(raw), profiles: parseProfiles(raw) }) };
   } catch (error) {
     if (!(error instanceof Malformed)) throw error;
     throw new CliError('configuration', `${home.configPath} is broken: ${error.message}`, {
@@ -69,18 +95,29 @@ function parseProviders(raw: Fields): Config['providers'] {
   const entries = Object.entries(asFields(raw['providers'] ?? {}, '"providers"'));
   const known = entries.flatMap(([name, value]) => {
     const provider = findProvider(name);
-    return provider === undefined ? [] : [[name, parseParameters(provider, value)] as const];
+    return provider === undefined ? [] : [[name, parseParameters(provider, value, `providers.${name}`)] as const];
   });
   return Object.freeze(Object.fromEntries(known));
 }
 
-function parseParameters(provider: Provider, value: unknown): Parameters {
-  const fields = asFields(value, `"providers.${provider.name}"`);
+function parseProfiles(raw: Fields): Config['profiles'] {
+  const entries = Object.entries(asFields(raw['profiles'] ?? {}, '"profiles"'));
+  const known = entries.flatMap(([name, value]) => {
+    const provider = findProvider(name);
+    if (provider === undefined) return [];
+    const profiles = Object.entries(asFields(value, `"profiles.${name}"`));
+    return [[name, Object.fromEntries(profiles.map(([profile, parameters]) => [profile, parseParameters(provider, parameters, `profiles.${name}.${profile}`)]))] as const];
+  });
+  return Object.freeze(Object.fromEntries(known));
+}
+
+function parseParameters(provider: Provider, value: unknown, place: string): Parameters {
+  const fields = asFields(value, `"${place}"`);
   const pairs = provider.parameters.flatMap((parameter) => {
     const text = parameter.isRequired ? takeString(fields, parameter.name) : takeOptionalString(fields, parameter.name);
     if (text === undefined) return [];
     const fault = parameter.check(text);
-    if (fault !== undefined) throw new Malformed(`"providers.${provider.name}.${parameter.name}" ${fault}`);
+    if (fault !== undefined) throw new Malformed(`"${place}.${parameter.name}" ${fault}`);
     return [[parameter.name, text] as const];
   });
   return Object.freeze(Object.fromEntries(pairs));

@@ -10,7 +10,7 @@ export const EXIT = {
   usage: 2,
   /** There is no session, or it has ended: `vouch login` helps. */
   notSignedIn: 3,
-  /** Issuer or provider was unreachable, too slow, or failing itself (429, 5xx): trying again later may help. */
+  /** Issuer or provider was unreachable, too slow, or failing itself (5xx): trying again later may help. */
   network: 4,
   /** Issuer or provider said no, or gave an answer that cannot be used: trying again does not help. */
   refused: 5,
@@ -18,6 +18,8 @@ export const EXIT = {
   configuration: 6,
   /** The session lives, but the issuer wants a sign-in from just now for this (RFC 9470): `vouch login` helps. */
   freshSignIn: 7,
+  /** Issuer or provider has had too many requests (429): the hint says when to try again. */
+  rateLimited: 8,
   /** Ctrl-C: 128 + SIGINT, as a shell reports it. */
   interrupted: 130,
 } as const;
@@ -55,6 +57,6 @@ export function createNotSignedIn(reason?: string): CliError {
 
 /** Reads the `code` that Node puts on its system errors. */
 export function readErrorCode(error: unknown): string | undefined {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined;
   return typeof code === 'string' ? code : undefined;
 }

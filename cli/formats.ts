@@ -5,6 +5,8 @@ export type Check = (value: string) => string | undefined;
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 const OPAQUE_ID = /^[A-Za-z0-9._:~-]{1,255}$/;
+const VISIBLE_ASCII_LONG = /^[\x21-\x7e]{1,4096}$/;
+const OWN_FIELDS = ['grant_type', 'assertion', 'subject_token', 'subject_token_type', 'scope'];
 const VISIBLE_ASCII = /^[\x21-\x7e]{1,256}$/;
 
 /** Checks for `<prefix><letters, digits, _ or ->`, as the provider's console shows it. */
@@ -21,6 +23,39 @@ export const checkWorkspaceId: Check = (value) => {
   const fault = createIdCheck('wrkspc_')(value);
   return fault === undefined ? undefined : `${fault}, or the word default`;
 };
+
+/** A role's name in IAM, with the path that it may have. */
+export const checkRoleArn: Check = (value) =>
+  findPlaceholder(value) ?? (/^arn:aws(-[a-z]+)*:iam::\d{12}:role\/[\w+=,.@/-]{1,576}$/.test(value) ? undefined : 'must be arn:aws:iam::<12 digits>:role/<name>');
+
+export const checkRegion: Check = (value) => (/^[a-z]{2}(-[a-z]+)+-\d$/.test(value) ? undefined : 'must be a region such as eu-central-1');
+
+/** STS: of an assumed role's session. */
+export const checkSessionName: Check = (value) => (/^[\w+=,.@-]{2,64}$/.test(value) ? undefined : 'must be 2 to 64 letters, digits or _ + = , . @ -');
+
+/** Whole seconds within limits. */
+export function createSecondsCheck(least: number, most: number): Check {
+  return (value) => (/^\d{1,6}$/.test(value) && Number(value) >= least && Number(value) <= most ? undefined : `must be a whole number from ${least} to ${most}`);
+}
+
+/** One of a few words. */
+export function createChoiceCheck(choices: readonly string[]): Check {
+  return (value) => (choices.includes(value) ? undefined : `must be ${choices.join(' or ')}`);
+}
+
+export const checkProfileName: Check = (value) => (/^[a-z0-9][a-z0-9_-]{0,31}$/.test(value) ? undefined : 'must be 1 to 32 small letters, digits, - or _');
+
+export const checkVariableName: Check = (value) => (/^[A-Za-z_][A-Za-z0-9_]{0,127}$/.test(value) ? undefined : 'must be the name of an environment variable');
+
+/** Fields as a query writes them, none of which the exchange fills in itself. */
+export const checkExtraFields: Check = (value) => {
+  const fields = [...new URLSearchParams(value)];
+  if (!VISIBLE_ASCII_LONG.test(value) || fields.some(([name, content]) => name === '' || content === '')) return 'must be name=value pairs joined by &, percent-encoded where need be';
+  const own = fields.find(([name]) => OWN_FIELDS.includes(name));
+  return own === undefined ? undefined : `must not hold ${own[0]}, which the exchange fills in`;
+};
+
+export const checkScope: Check = (value) => (/^[\x21\x23-\x5b\x5d-\x7e]+( [\x21\x23-\x5b\x5d-\x7e]+)*$/.test(value) ? undefined : 'must be words of visible ASCII, one space apart');
 
 /** For identifiers whose form the provider does not publish. */
 export const checkOpaqueId: Check = (value) =>

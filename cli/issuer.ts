@@ -7,6 +7,7 @@ import { describeIssuerFailure } from './issuer_failure.ts';
 import { REQUEST_TIMEOUT_SECONDS } from './network.ts';
 import { quoteSafely } from './redact.ts';
 import type { Clock } from './time.ts';
+import { request } from './wire.ts';
 
 const CLIENT_ID = 'vouch-cli';
 const SCOPE = 'openid email';
@@ -81,6 +82,10 @@ export async function connectIssuer({ issuer, clock }: { issuer: string; clock: 
   });
 }
 
+/** The library's own options, less what `request` decides. */
+const send: oauth.CustomFetch = (url, { method, headers, body, signal }) =>
+  request(url, { method, headers, ...(body === undefined ? {} : { body: body as NonNullable<RequestInit['body']> }), ...(signal === undefined ? {} : { signal }) });
+
 /** Finds out what the issuer says of itself, for a client of it. Throws `CliError`: configuration, network, refused. */
 export async function discover(issuer: string, clientId: string, authentication: oauth.ClientAuth): Promise<oauth.Configuration> {
   const url = new URL(issuer);
@@ -88,7 +93,7 @@ export async function discover(issuer: string, clientId: string, authentication:
   // eslint-disable-next-line @typescript-eslint/no-deprecated
   const execute = url.protocol === 'http:' && isLoopback(url) ? [oauth.allowInsecureRequests] : [];
   try {
-    return await oauth.discovery(url, clientId, undefined, authentication, { execute, timeout: REQUEST_TIMEOUT_SECONDS });
+    return await oauth.discovery(url, clientId, undefined, authentication, { execute, timeout: REQUEST_TIMEOUT_SECONDS, [oauth.customFetch]: send });
   } catch (error) {
     throw describeIssuerFailure(error, issuer);
   }
@@ -168,7 +173,8 @@ function readTokens(answer: oauth.TokenEndpointResponse, askedAt: number): Token
   };
 }
 
-function readExpiry({ expires_in: expiresIn }: oauth.TokenEndpointResponse, askedAt: number): number {
+/** Counts from before the request was sent. Throws `CliError` (refused) if the answer does not say how long the token lives. */
+export function readExpiry({ expires_in: expiresIn }: oauth.TokenEndpointResponse, askedAt: number): number {
   if (expiresIn === undefined) throw createUnusable('does not say when the access token expires');
   return askedAt + expiresIn * 1000;
 }

@@ -2,8 +2,9 @@
 import { AuthorizationResponseError, ClientError, ResponseBodyError, WWWAuthenticateChallengeError } from 'openid-client';
 import { CliError } from './errors.ts';
 import { IssuerRefusal } from './issuer_refusal.ts';
-import { describeNetworkFailure, isPassing, suggestRetry } from './network.ts';
+import { classifyPassing, describeNetworkFailure, isPassing, suggestRetry } from './network.ts';
 import { quoteSafely } from './redact.ts';
+import { findProxy } from './wire.ts';
 
 const HINTS: Readonly<Record<string, readonly string[]>> = {
   invalid_target: [
@@ -18,10 +19,12 @@ const CHECK_ADDRESS = 'check the address of the issuer (--issuer, VOUCH_ISSUER)'
 
 export function describeIssuerFailure(thrown: unknown, issuer: string): Error {
   if (thrown instanceof CliError) return thrown;
+  // What the wire said comes back in the library's own error.
+  if (thrown instanceof Error && thrown.cause instanceof CliError) return thrown.cause;
   if (thrown instanceof ResponseBodyError) return describeRefusal(thrown, issuer);
   if (thrown instanceof AuthorizationResponseError) return createRefusal(thrown, issuer);
-  if (thrown instanceof WWWAuthenticateChallengeError) return createRefusal({ error: `status ${thrown.status}` }, issuer);
-  const unreachable = describeNetworkFailure(thrown, `the issuer ${issuer}`);
+  if (thrown instanceof WWWAuthenticateChallengeError) return describeChallenge(thrown, issuer);
+  const unreachable = describeNetworkFailure(thrown, `the issuer ${issuer}`, findProxy(issuer));
   if (unreachable !== undefined) return withLocalHint(unreachable, issuer);
   if (thrown instanceof ClientError) return describeBadAnswer(thrown, issuer);
   return thrown instanceof Error ? thrown : new Error(String(thrown));
@@ -30,7 +33,7 @@ export function describeIssuerFailure(thrown: unknown, issuer: string): Error {
 function describeRefusal(refusal: ResponseBodyError, issuer: string): CliError {
   const isOverloaded = isPassing(refusal.status) || refusal.error === 'temporarily_unavailable' || refusal.error === 'server_error';
   if (!isOverloaded) return createRefusal(refusal, issuer);
-  return new CliError('network', `the issuer ${issuer} cannot answer just now (${refusal.status}): ${quoteRefusal(refusal)}`, {
+  return new CliError(classifyPassing(refusal.status), `the issuer ${issuer} cannot answer just now (${refusal.status}): ${quoteRefusal(refusal)}`, {
     hints: suggestRetry(refusal.response.headers),
     cause: refusal,
   });
@@ -39,12 +42,18 @@ function describeRefusal(refusal: ResponseBodyError, issuer: string): CliError {
 interface Refused {
   readonly error: string;
   readonly error_description?: string | undefined;
-  /** The answer's JSON, of a refusal that has one. */
+  /** The answer's JSON, or the parameters of the challenge, of a refusal that has one. */
   readonly cause?: unknown;
 }
 
 // RFC 9470 3, and what OIDC Core 3.1.2.6 says in its place.
 const WANTS_FRESH_SIGN_IN = ['insufficient_user_authentication', 'login_required', 'interaction_required'];
+
+/** The refusals that a challenge holds (RFC 6750 3), else the bare status. */
+function describeChallenge(thrown: WWWAuthenticateChallengeError, issuer: string): CliError {
+  const parameters = thrown.cause.map((challenge) => challenge.parameters).find(({ error }) => error !== undefined);
+  return createRefusal({ error: parameters?.['error'] ?? `status ${thrown.status}`, error_description: parameters?.['error_description'], cause: parameters }, issuer);
+}
 
 function createRefusal(refusal: Refused, issuer: string): CliError {
   if (WANTS_FRESH_SIGN_IN.includes(refusal.error)) {
@@ -56,8 +65,8 @@ function createRefusal(refusal: Refused, issuer: string): CliError {
 
 /** `max_age` stands beside the error (RFC 9470 3): how long a sign-in is fresh enough. */
 function describeMaxAge({ cause }: Refused): string {
-  const maxAge = (cause as { max_age?: unknown } | undefined)?.max_age;
-  return typeof maxAge === 'number' ? ` within ${maxAge} s` : '';
+  const maxAge = String((cause as { max_age?: unknown } | undefined)?.max_age);
+  return /^\d{1,9}$/.test(maxAge) ? ` within ${maxAge} s` : '';
 }
 
 function quoteRefusal({ error, error_description: description }: Refused): string {
@@ -68,7 +77,7 @@ function quoteRefusal({ error, error_description: description }: Refused): strin
 function describeBadAnswer(error: ClientError, issuer: string): CliError {
   const response = error.cause instanceof Response ? error.cause : undefined;
   if (response !== undefined && isPassing(response.status)) {
-    return new CliError('network', `the issuer ${issuer} cannot answer just now (${response.status})`, {
+    return new CliError(classifyPassing(response.status), `the issuer ${issuer} cannot answer just now (${response.status})`, {
       hints: suggestRetry(response.headers),
       cause: error,
     });

@@ -1,4 +1,6 @@
 // vouch login: signs in in the browser and keeps the session.
+import { randomUUID } from 'node:crypto';
+import { purgeCache } from './cache.ts';
 import { saveIssuer } from './config.ts';
 import { withFileLock, type Home } from './home.ts';
 import { printNote } from './output.ts';
@@ -24,28 +26,26 @@ export async function login({ home, clock, connect, issuerOption, issuerVariable
     ...browserChoice, issuer,
     start: connection.startSignIn,
     keep: async (tokens) => {
-      await keepSession(home, { issuer, ...tokens });
+      await keepSession(home, { id: randomUUID(), issuer, ...tokens });
       return { sentence: `${tokens.email} is signed in at ${issuer}.` };
     },
   });
   printNote(describeSession({ issuer, ...given }, clock()));
 }
 
-/** What signs in again at the session's issuer, where a person is at the terminal; undefined in a script. */
-export function createNextSignIn({ home, clock, connect, browser }: Pick<LoginInput, 'home' | 'clock' | 'connect' | 'browser'>): (() => Promise<void>) | undefined {
-  if (!process.stdin.isTTY || !process.stderr.isTTY) return undefined;
-  return async () => {
-    const session = await readSession(home);
-    await login({ home, clock, connect, issuerOption: session?.issuer, issuerVariable: undefined, opensBrowser: true, browser });
-  };
+/** Signs in once more at the session's issuer, in the browser. Throws what `login` throws. */
+export async function loginAgain({ home, clock, connect, browser }: Pick<LoginInput, 'home' | 'clock' | 'connect' | 'browser'>): Promise<void> {
+  const session = await readSession(home);
+  await login({ home, clock, connect, issuerOption: session?.issuer, issuerVariable: undefined, opensBrowser: true, browser });
 }
 
 async function keepSession(home: Home, session: Session): Promise<void> {
-  await withFileLock(home, home.sessionPath, () => writeSession(home, session));
+  await withFileLock(home.sessionPath, () => writeSession(home, session));
+  await purgeCache(home);
   await saveIssuer(home, session.issuer);
 }
 
-function describeSession({ email, issuer, endsAt }: Session, now: number): string {
+function describeSession({ email, issuer, endsAt }: Pick<Session, 'email' | 'issuer' | 'endsAt'>, now: number): string {
   const end = endsAt === undefined ? '' : ` until ${formatInstant(endsAt)} (${formatDuration(endsAt - now)})`;
   return `Signed in as ${email} at ${issuer}${end}.`;
 }

@@ -1,5 +1,6 @@
-// vouch logout: ends the session at the issuer and forgets it here, and the admin sign-in with it.
+// vouch logout: ends the session at the issuer and forgets it here, with the admin sign-in and the cached tokens.
 import { removeAdminToken } from './admin_token.ts';
+import { purgeCache } from './cache.ts';
 import { CliError } from './errors.ts';
 import { withFileLock, type Home } from './home.ts';
 import { printNote } from './output.ts';
@@ -13,11 +14,12 @@ import { formatInstant, type Clock } from './time.ts';
  */
 export async function logout({ home, clock, connect }: { home: Home; clock: Clock; connect: Connect }): Promise<void> {
   await removeAdminToken(home);
-  const outcome = await withFileLock(home, home.sessionPath, async () => {
+  const outcome = await withFileLock(home.sessionPath, async () => {
     try {
       return await endSession(home, clock, connect);
     } finally {
       await removeSession(home);
+      await purgeCache(home);
     }
   });
   printNote(outcome);

@@ -1,11 +1,7 @@
 // The CLI's process: vouch.mjs loads this file once it has found a Node that can.
 import { existsSync, readFileSync } from 'node:fs';
-import { CommanderError } from 'commander';
-import { readEnvironment } from './environment.ts';
-import { EXIT } from './errors.ts';
-import { locateHome } from './home.ts';
-import { ignoreLostReaders, printError } from './output.ts';
-import { createProgram } from './program.ts';
+import { ignoreLostReaders } from './output.ts';
+import { runVouch } from './run.ts';
 import { installSignalHandlers } from './signals.ts';
 
 /** The version in package.json: one folder up in a checkout, two in a built tree. */
@@ -16,21 +12,10 @@ function readVersion(): string {
   return (JSON.parse(readFileSync(manifest, 'utf8')) as { version: string }).version;
 }
 
-async function run(parameters: readonly string[], variables: NodeJS.ProcessEnv): Promise<number> {
-  const environment = readEnvironment(variables);
-  try {
-    const home = locateHome(environment.vouchHome);
-    const program = createProgram({ version: readVersion(), environment, home, clock: Date.now });
-    await program.parseAsync(parameters, { from: 'user' });
-    return EXIT.ok;
-  } catch (error) {
-    // Help and version are printed already; help without a command is an answer to a wrong command line.
-    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
-    return printError(error, environment);
-  }
-}
-
 installSignalHandlers();
 ignoreLostReaders();
-// Not process.exit: what is on its way to a pipe must arrive.
-process.exitCode = await run(process.argv.slice(2), process.env);
+const status = await runVouch({ parameters: process.argv.slice(2), variables: process.env, clock: Date.now, readVersion });
+// What is on its way to a pipe must arrive; but a proxy that drops every connection is asked again for ever by the
+// runtime's client, which would keep this process alive after its work is done.
+await Promise.all([process.stdout, process.stderr].map((stream) => new Promise((resolve) => { stream.write('', resolve); })));
+process.exit(status);

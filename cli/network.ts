@@ -7,6 +7,7 @@ export const REQUEST_TIMEOUT_SECONDS = 30;
 const REASONS: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'the connection was refused',
   ECONNRESET: 'the connection was cut',
+  UND_ERR_ABORTED: 'it was refused on the way',
   UND_ERR_SOCKET: 'the connection was cut',
   ENOTFOUND: 'its name cannot be resolved',
   EAI_AGAIN: 'its name cannot be resolved just now',
@@ -21,20 +22,29 @@ const REASONS: Readonly<Record<string, string>> = {
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'its TLS certificate is not trusted',
   ERR_TLS_CERT_ALTNAME_INVALID: 'its TLS certificate is for another host',
 };
-const CERTIFICATE_HINT = 'if your company inspects TLS, name its certificate in NODE_EXTRA_CA_CERTS';
+const CERTIFICATE_HINT = 'if your company inspects TLS, name its certificate with --ca-file or in NODE_EXTRA_CA_CERTS';
 
 /** Whether an answer with this status may be different a little later. */
 export function isPassing(status: number): boolean {
   return status === 429 || status >= 500;
 }
 
-/** Turns what `fetch` throws into a `CliError` (network), or undefined if it is something else. */
-export function describeNetworkFailure(thrown: unknown, peer: string): CliError | undefined {
+/** Which kind of failure an answer is that may be different later: too many requests, or trouble of the peer's own. */
+export function classifyPassing(status: number): 'rateLimited' | 'network' {
+  return status === 429 ? 'rateLimited' : 'network';
+}
+
+/** Turns what `fetch` throws (on its way through `proxy`, if there is one) into a `CliError` (network), or undefined if it is something else. */
+export function describeNetworkFailure(thrown: unknown, peer: string, proxy?: string): CliError | undefined {
   const code = findCode(thrown);
   if (code === undefined) return undefined;
-  const reason = REASONS[code] ?? code;
-  const hints = reason.includes('TLS') ? [CERTIFICATE_HINT] : [];
-  return new CliError('network', `could not reach ${peer}: ${reason}`, { hints, cause: thrown });
+  const reason = REASONS[code] ?? (code.startsWith('ERR_SSL_') ? `what answers there does not speak TLS (${code})` : code);
+  const hints = [
+    ...(reason.includes('certificate') ? [CERTIFICATE_HINT] : []),
+    ...(proxy === undefined ? [] : [`the request went through the proxy ${proxy}: check it, or list the host in NO_PROXY`]),
+  ];
+  const way = proxy === undefined ? '' : ' through the proxy';
+  return new CliError('network', `could not reach ${peer}${way}: ${reason}`, { hints, cause: thrown });
 }
 
 /** Says when a refusal for being too busy invites another attempt (RFC 9110 10.2.3), in seconds or as a date. */
@@ -44,15 +54,20 @@ export function suggestRetry(headers: Headers): readonly string[] {
 }
 
 function findCode(thrown: unknown): string | undefined {
-  if (!(thrown instanceof Error)) return undefined;
+  if (!isErrorLike(thrown)) return undefined;
   if (thrown.name === 'TimeoutError') return 'ETIMEDOUT';
   // `localhost` has two addresses; the code is then on the first of several errors.
-  const nested: unknown = thrown instanceof AggregateError ? thrown.errors[0] : thrown.cause;
+  const nested: unknown = 'errors' in thrown && Array.isArray(thrown.errors) ? thrown.errors[0] : thrown.cause;
   const inner = findCode(nested);
   if (inner !== undefined) return inner;
   const code = readErrorCode(thrown);
   if (code !== undefined && isSystemCode(code)) return code;
-  return thrown instanceof TypeError && thrown.message === 'fetch failed' ? 'the connection failed' : undefined;
+  return thrown.name === 'TypeError' && thrown.message === 'fetch failed' ? 'the connection failed' : undefined;
+}
+
+/** Not `instanceof`: what comes out of the runtime may belong to another realm. */
+function isErrorLike(thrown: unknown): thrown is Error {
+  return typeof thrown === 'object' && thrown !== null && 'message' in thrown && 'name' in thrown;
 }
 
 /** `TypeError`s of wrong arguments carry a code too (ERR_INVALID_…); those are faults of vouch. */

@@ -21,6 +21,11 @@ export function quoteSafely(text: string, secrets: readonly string[] = []): stri
   const withoutSecrets = secrets
     .filter((secret) => secret.length > 0)
     .reduce((result, secret) => result.replaceAll(secret, '[redacted]'), text);
-  const plain = redactTokens(withoutSecrets).replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ').trim();
+  const plain = makePrintable(redactTokens(withoutSecrets)).trim();
   return plain.length > MAX_QUOTED_LENGTH ? `${plain.slice(0, MAX_QUOTED_LENGTH)}…` : plain;
+}
+
+/** Replaces control and formatting characters, which could rewrite the screen or the order of what is read, by a space. */
+export function makePrintable(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ');
 }

@@ -46,32 +46,44 @@ export async function keepTokenFile(input: RefreshInput): Promise<never> {
   let held = await writeTokenFile(input);
   printNote(`${path} holds a token for ${formatDuration(held.expiresAt - clock())}; it is renewed in ${formatDuration(held.renewAt - clock())}. Ctrl-C ends this.`);
   expectSignals(() => { printNote(`No longer renewed: ${describeHeld(path, held, clock())}.`); });
-  for (;;) {
-    await waitUntil(held.renewAt, clock);
-    held = await renew(input, held);
+  const stopWatching = sayWhenExpired(input, () => held);
+  try {
+    for (;;) {
+      await waitUntil(held.renewAt, clock);
+      held = await renew(input, held);
+    }
+  } finally {
+    stopWatching();
   }
+}
+
+/** Also while an issuer that hangs is waited for. */
+function sayWhenExpired({ path, clock }: RefreshInput, current: () => Held): () => void {
+  let said: Held | undefined;
+  const timer = setInterval(() => {
+    const held = current();
+    if (clock() < held.expiresAt || said === held) return;
+    said = held;
+    printNote(`note: the token in ${path} has expired; still trying to renew it.`);
+  }, TICK_MS);
+  return () => { clearInterval(timer); };
 }
 
 /** Tries until it succeeds, or cannot. */
 async function renew(input: RefreshInput, held: Held): Promise<Held> {
   const { path, clock } = input;
-  let [said, pauseMs] = [undefined as 'away' | 'expired' | undefined, FIRST_PAUSE_MS];
+  let [isAway, pauseMs] = [false, FIRST_PAUSE_MS];
   for (;;) {
     try {
       const renewed = await writeTokenFile(input);
-      if (said !== undefined) printNote(`${path} is renewed again, with a token for ${formatDuration(renewed.expiresAt - clock())}.`);
+      if (isAway) printNote(`${path} is renewed again, with a token for ${formatDuration(renewed.expiresAt - clock())}.`);
       return renewed;
     } catch (error) {
       if (!mayPass(error)) throw withState(error, path, held, clock());
-      const isExpired = clock() >= held.expiresAt;
-      if (said === undefined || (isExpired && said !== 'expired')) {
-        printNote(`note: could not renew: ${error.message}; ${describeHeld(path, held, clock())}. Trying again all the time.`);
-        said = isExpired ? 'expired' : 'away';
-      }
+      if (!isAway) printNote(`note: could not renew: ${error.message}; ${describeHeld(path, held, clock())}. Trying again.`);
+      isAway = true;
     }
-    // The moment of expiry is worth a word at once.
-    const nextAt = clock() + pauseMs;
-    await waitUntil(said === 'away' ? Math.min(nextAt, Math.max(held.expiresAt, clock())) : nextAt, clock);
+    await waitUntil(clock() + pauseMs, clock);
     pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS);
   }
 }

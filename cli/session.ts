@@ -6,6 +6,8 @@ import { readPrivateFile, removePrivateFile, writePrivateFile, type Home } from 
 const VERSION = 1;
 
 export interface Session {
+  /** Tells this sign-in from every other one, here only: what was cached for another is not for this. Empty in an old file. */
+  readonly id: string;
   readonly issuer: string;
   readonly email: string;
   readonly accessToken: string;
@@ -35,6 +37,7 @@ export async function readSession(home: Home): Promise<Session | undefined> {
 export async function writeSession(home: Home, session: Session): Promise<void> {
   const fields = {
     version: VERSION,
+    ...(session.id === '' ? {} : { id: session.id }),
     issuer: session.issuer,
     email: session.email,
     access_token: session.accessToken,
@@ -42,7 +45,7 @@ export async function writeSession(home: Home, session: Session): Promise<void> 
     refresh_token: session.refreshToken,
     ...(session.endsAt === undefined ? {} : { session_ends_at: new Date(session.endsAt).toISOString() }),
   };
-  await writePrivateFile(home, home.sessionPath, `${JSON.stringify(fields, null, 2)}\n`);
+  await writePrivateFile(home.sessionPath, `${JSON.stringify(fields, null, 2)}\n`);
 }
 
 /** Removes session.json; it need not exist. The caller holds the lock of that file. */
@@ -53,6 +56,7 @@ export async function removeSession(home: Home): Promise<void> {
 function parseSession(fields: Fields): Session {
   if (fields['version'] !== VERSION) throw new Malformed('it was written by another version of vouch');
   return Object.freeze({
+    id: takeOptionalString(fields, 'id') ?? '',
     issuer: takeString(fields, 'issuer'),
     email: takeString(fields, 'email'),
     accessToken: takeString(fields, 'access_token'),

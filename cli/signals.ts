@@ -3,12 +3,30 @@
 import { constants } from 'node:os';
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+// What else a command that vouch runs may be sent; those which the terminal sends come first.
+const PASSED = ['SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2', 'SIGWINCH'] as const;
+const FROM_TERMINAL: readonly string[] = ['SIGINT', 'SIGQUIT', 'SIGWINCH'];
 // One Ctrl-C may arrive twice (from the terminal and from the bin's parent process); a second one means it.
 const INSISTENCE_MS = 500;
 
 let heldCount = 0;
 let pending: { readonly exitCode: number; readonly at: number } | undefined;
 let sayGoodbye: (() => void) | undefined;
+
+/**
+ * From now on signals go to the command that runs, and vouch ends when it does. On a terminal Ctrl-C reaches the command
+ * by itself: passing it on would be a second one, which many programs take for impatience. Returns what ends this.
+ */
+export function passSignalsTo(pass: (signal: NodeJS.Signals) => void): () => void {
+  const isOnTerminal = process.stdin.isTTY;
+  const listeners = PASSED.filter((signal) => process.platform !== 'win32' || signal !== 'SIGUSR1').map((signal) => {
+    const listener = (): void => { if (!isOnTerminal || !FROM_TERMINAL.includes(signal)) pass(signal); };
+    for (const old of process.listeners(signal)) process.off(signal, old);
+    process.on(signal, listener);
+    return [signal, listener] as const;
+  });
+  return () => { for (const [signal, listener] of listeners) process.off(signal, listener); };
+}
 
 /** Makes signals end the process with 128 + their number, which also lets file locks be released. */
 export function installSignalHandlers(): void {

@@ -19,7 +19,7 @@ export async function showStatus({ home, clock, isJson }: { home: Home; clock: C
 }
 
 function describeAsJson(config: Config, session: Session | undefined): unknown {
-  const providers = Object.keys(config.providers);
+  const providers = listProviders(config);
   if (session === undefined) return { signed_in: false, issuer: config.issuer ?? null, providers };
   return {
     signed_in: true,
@@ -32,13 +32,19 @@ function describeAsJson(config: Config, session: Session | undefined): unknown {
 }
 
 function describe(config: Config, session: Session, now: number): string {
-  const providers = Object.keys(config.providers);
+  const providers = listProviders(config);
   return [
     `Signed in as   ${session.email}`,
     `Issuer         ${session.issuer}`,
     `Session ends   ${session.endsAt === undefined ? 'when the issuer says so' : describeFuture(session.endsAt, now)}`,
     `Providers      ${providers.length === 0 ? 'none set up (vouch setup --help)' : providers.join(', ')}`,
   ].join('\n');
+}
+
+/** Names as `--type` takes them: `anthropic`, and `anthropic:work` for a profile. */
+function listProviders({ providers, profiles }: Config): readonly string[] {
+  const named = Object.entries(profiles).flatMap(([name, all]) => Object.keys(all).map((profile) => `${name}:${profile}`));
+  return [...Object.keys(providers), ...named];
 }
 
 function describeFuture(at: number, now: number): string {

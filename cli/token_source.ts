@@ -2,13 +2,28 @@
 import { CliError } from './errors.ts';
 import { isSubjectRefused } from './issuer_refusal.ts';
 import { printNote } from './output.ts';
-import { requireFreshSession, type SessionUse } from './use_session.ts';
+import { requireFreshSession, requireSession, type SessionUse } from './use_session.ts';
 
 export interface TokenSource {
+  /** Whom it speaks for, as far as this machine knows: nobody is asked. */
+  readonly identify: () => Promise<Identity>;
   /** An access token of the issuer (RFC 9068). */
-  readonly accessToken: () => Promise<string>;
+  readonly accessToken: () => Promise<AccessToken>;
   /** A fresh federation ID token; without an audience the issuer's default holds. */
   readonly idToken: (audience: string | undefined) => Promise<string>;
+  /** Runs the work, and once more after a sign-in where the issuer asks for a fresh one and a person is there to give it. */
+  readonly withFreshSignIn: <T>(work: () => Promise<T>) => Promise<T>;
+}
+
+/** Whose tokens they are: what is kept for one is not for another. Each sign-in has an id of its own. */
+export type Identity =
+  | { readonly kind: 'session'; readonly issuer: string; readonly email: string; readonly id: string }
+  | { readonly kind: 'service'; readonly issuer: string; readonly clientId: string };
+
+export interface AccessToken {
+  readonly token: string;
+  /** Milliseconds since 1970. */
+  readonly expiresAt: number;
 }
 
 export interface SessionSourceInput extends SessionUse {
@@ -16,11 +31,19 @@ export interface SessionSourceInput extends SessionUse {
   readonly signInAgain: (() => Promise<void>) | undefined;
 }
 
-/** The session of `vouch login`. Throws what `requireFreshSession` throws, and `CliError`: network, refused, freshSignIn. */
+/** The session of `vouch login`. Throws what `requireFreshSession` throws, and `CliError`: network, rateLimited, refused, freshSignIn. */
 export function createSessionSource(input: SessionSourceInput): TokenSource {
   return {
-    accessToken: async () => (await requireFreshSession(input)).accessToken,
-    idToken: (audience) => withFreshSignIn(input, () => exchangeSession(input, audience)),
+    identify: async () => {
+      const { id, issuer, email } = await requireSession(input);
+      return { kind: 'session', issuer, email, id };
+    },
+    accessToken: async () => {
+      const { accessToken, accessTokenExpiresAt } = await requireFreshSession(input);
+      return { token: accessToken, expiresAt: accessTokenExpiresAt };
+    },
+    idToken: (audience) => exchangeSession(input, audience),
+    withFreshSignIn: (work) => withFreshSignIn(input, work),
   };
 }
 

@@ -45,14 +45,15 @@ export function createConnect(clock: Clock): Connect {
 export async function requireFreshSession(use: SessionUse, rejected?: string): Promise<Session> {
   const session = await requireSession(use);
   if (isFresh(session, use, rejected)) return session;
-  return withFileLock(use.home, use.home.sessionPath, async () => {
+  return withFileLock(use.home.sessionPath, async () => {
     // Whoever held the lock before may have refreshed, signed out or signed in as somebody else.
     const current = requireLiving(await readSession(use.home), use);
     return isFresh(current, use, rejected) ? current : refreshSession(use, current);
   });
 }
 
-async function requireSession(use: SessionUse): Promise<Session> {
+/** Returns the session, fresh or not. Throws `CliError`: notSignedIn if there is none or it has ended (it is then removed). */
+export async function requireSession(use: SessionUse): Promise<Session> {
   const session = await readSession(use.home);
   if (session !== undefined && hasEnded(session, use.clock())) await removeEnded(use);
   return requireLiving(session, use);
@@ -71,6 +72,8 @@ function requireLiving(session: Session | undefined, { clock, expectedIssuer }: 
 
 async function refreshSession({ home, connect }: SessionUse, session: Session): Promise<Session> {
   const issuer = await connect(session.issuer);
+  // A disk that cannot take the answer must show now, while the old refresh token is still good.
+  await writeSession(home, session);
   return holdSignals(async () => {
     try {
       const tokens = await issuer.refresh(session.refreshToken);
@@ -88,7 +91,7 @@ async function refreshSession({ home, connect }: SessionUse, session: Session): 
 
 /** Removes a session that has ended, unless a sign-in has put a living one there meanwhile. */
 export async function removeEnded({ home, clock }: Pick<SessionUse, 'home' | 'clock'>): Promise<void> {
-  await withFileLock(home, home.sessionPath, async () => {
+  await withFileLock(home.sessionPath, async () => {
     const current = await readSession(home);
     if (current !== undefined && hasEnded(current, clock())) await removeSession(home);
   });

@@ -1,7 +1,7 @@
 // Anthropic's workload identity federation: RFC 7523 jwt-bearer, as JSON.
 import { CliError } from '../errors.ts';
 import { checkAudience, checkEndpoint, checkUuid, checkWorkspaceId, createIdCheck } from '../formats.ts';
-import { selectParameters, type Provider, type ProviderRequest, type Refusal, type RequestInput } from './provider.ts';
+import { selectParameters, takeToken, type Credential, type Parameters, type PlaceVariables, type Provider, type ProviderRequest, type Refusal, type RequestInput, type Variables } from './provider.ts';
 
 const DEFAULT_BASE_URL = 'https://api.anthropic.com';
 const GRANT_TYPE = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
@@ -23,16 +23,35 @@ export const ANTHROPIC: Provider = {
     'vouch setup anthropic --federation-rule-id fdrl_01AbCd --organization-id 00000000-0000-4000-8000-000000000000',
     '--service-account-id svac_01AbCd --workspace-id wrkspc_01AbCd',
   ].join(' \\\n      '),
+  locate,
+  chooseDialect: () => 'json',
   buildRequest,
+  passingCodes: {},
   suggestChecks,
+  print: takeToken,
+  composeVariables,
 };
 
-function buildRequest({ parameters, assertion, anthropicBaseUrl }: RequestInput): ProviderRequest {
+function locate(parameters: Parameters, { anthropicBaseUrl }: PlaceVariables): string {
   const baseUrl = parameters['base_url'] ?? takeFromEnvironment(anthropicBaseUrl) ?? DEFAULT_BASE_URL;
+  return `${baseUrl.replace(/\/+$/, '')}/v1/oauth/token`;
+}
+
+function buildRequest({ parameters, assertion }: RequestInput): ProviderRequest {
   return {
-    url: `${baseUrl.replace(/\/+$/, '')}/v1/oauth/token`,
     headers: { 'anthropic-beta': BETAS },
-    body: { grant_type: GRANT_TYPE, assertion, ...selectParameters(parameters, BODY_PARAMETERS) },
+    fields: { grant_type: GRANT_TYPE, assertion, ...selectParameters(parameters, BODY_PARAMETERS) },
+  };
+}
+
+/** Precedence in the SDKs: ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN, then profiles and federation variables. */
+function composeVariables(credential: Credential, parameters: Parameters): Variables {
+  const baseUrl = parameters['base_url'];
+  return {
+    // A token of another place is worth nothing at the default one.
+    set: { ANTHROPIC_AUTH_TOKEN: takeToken(credential), ...(baseUrl === undefined ? {} : { ANTHROPIC_BASE_URL: baseUrl }) },
+    unset: ['ANTHROPIC_API_KEY'],
+    remarks: [],
   };
 }
 
@@ -50,6 +69,7 @@ function suggestChecks({ status, code, parameters, claims }: Refusal): readonly 
     'the answer does not say why; Claude Console -> Settings -> Workload identity -> history shows the reason of each attempt',
     `check that rule ${parameters['federation_rule_id'] ?? ''} has the expected audience "${claims.audience}", which was sent (a rule that names none expects "${DEFAULT_BASE_URL}")`,
     `check that the rule's issuer is exactly "${claims.issuer}" and that its subject pattern matches "${claims.subject}"`,
+    'evaluate the rule here, clause by clause: `vouch doctor anthropic --rule rule.json`',
     `if the history shows no attempt, the rule id or the organization id ${parameters['organization_id'] ?? ''} is wrong`,
   ];
 }

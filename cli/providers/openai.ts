@@ -1,6 +1,6 @@
 // OpenAI's workload identity federation: RFC 8693 token exchange, as JSON.
 import { checkAudience, checkEndpoint, checkOpaqueId } from '../formats.ts';
-import { selectParameters, type Provider, type ProviderRequest, type Refusal, type RequestInput } from './provider.ts';
+import { selectParameters, takeToken, type Credential, type Provider, type ProviderRequest, type Refusal, type RequestInput, type Variables } from './provider.ts';
 
 const DEFAULT_TOKEN_ENDPOINT = 'https://auth.openai.com/oauth/token';
 const GRANT_TYPE = 'urn:ietf:params:oauth:grant-type:token-exchange';
@@ -16,16 +16,25 @@ export const OPENAI: Provider = {
     { name: 'token_endpoint', placeholder: 'URL', about: `where tokens are exchanged (default: ${DEFAULT_TOKEN_ENDPOINT})`, isRequired: false, check: checkEndpoint },
   ],
   setupExample: 'vouch setup openai --identity-provider-id wip_01AbCd --service-account-id sa_01AbCd --audience https://api.openai.com/v1',
+  locate: (parameters) => parameters['token_endpoint'] ?? DEFAULT_TOKEN_ENDPOINT,
+  chooseDialect: () => 'json',
   buildRequest,
+  passingCodes: {},
   suggestChecks,
+  print: takeToken,
+  composeVariables,
 };
 
 function buildRequest({ parameters, assertion }: RequestInput): ProviderRequest {
   const ids = selectParameters(parameters, ['identity_provider_id', 'service_account_id']);
+  return { headers: {}, fields: { grant_type: GRANT_TYPE, subject_token: assertion, subject_token_type: JWT_TYPE, ...ids } };
+}
+
+function composeVariables(credential: Credential): Variables {
   return {
-    url: parameters['token_endpoint'] ?? DEFAULT_TOKEN_ENDPOINT,
-    headers: {},
-    body: { grant_type: GRANT_TYPE, subject_token: assertion, subject_token_type: JWT_TYPE, ...ids },
+    set: { OPENAI_API_KEY: takeToken(credential) },
+    unset: [],
+    remarks: ["OPENAI_API_KEY holds the short-lived token, not a static key: it is the one variable from which OpenAI's SDKs take a bearer token"],
   };
 }
 

@@ -2,9 +2,10 @@
 import * as oauth from 'openid-client';
 import { CliError } from '../errors.ts';
 import { normaliseUrl } from '../formats.ts';
-import { checkToken, createAttempt, discover, exchange, type Attempt } from '../issuer.ts';
+import { checkToken, createAttempt, discover, exchange, readExpiry, type Attempt } from '../issuer.ts';
 import { IssuerRefusal } from '../issuer_refusal.ts';
-import type { TokenSource } from '../token_source.ts';
+import type { Clock } from '../time.ts';
+import type { AccessToken, TokenSource } from '../token_source.ts';
 import { readKeyFile, type KeyFile } from './key_file.ts';
 
 export interface ServiceSourceInput {
@@ -12,9 +13,10 @@ export interface ServiceSourceInput {
   readonly path: string;
   /** VOUCH_ISSUER, if set: a key file of another issuer is then not the one that is meant. */
   readonly expectedIssuer: string | undefined;
+  readonly clock: Clock;
 }
 
-/** Throws `CliError` from its methods: configuration (the key file), network, refused. */
+/** Throws `CliError` from its methods: configuration (the key file), network, rateLimited, refused. */
 export function createServiceSource(input: ServiceSourceInput): TokenSource {
   const withService = async <T>(audience: string | undefined, work: (service: Service) => Promise<T>): Promise<T> => {
     const keyFile = await readExpected(input);
@@ -25,11 +27,17 @@ export function createServiceSource(input: ServiceSourceInput): TokenSource {
     }
   };
   return {
-    accessToken: () => withService(undefined, requestAccessToken),
+    identify: async () => {
+      const { issuer, clientId } = await readExpected(input);
+      return { kind: 'service', issuer, clientId };
+    },
+    accessToken: () => withService(undefined, (service) => requestAccessToken(service, input.clock)),
     idToken: (audience) => withService(audience, async (service) => {
-      const accessToken = await requestAccessToken(service);
-      return service.attempt(() => exchange(service.config, accessToken, audience));
+      const { token } = await requestAccessToken(service, input.clock);
+      return service.attempt(() => exchange(service.config, token, audience));
     }),
+    // Nobody could sign in.
+    withFreshSignIn: (work) => work(),
   };
 }
 
@@ -58,8 +66,10 @@ async function importKey(jwk: KeyFile['privateJwk'], path: string): Promise<oaut
   }
 }
 
-async function requestAccessToken({ config, attempt }: Service): Promise<string> {
-  return checkToken((await attempt(() => oauth.clientCredentialsGrant(config))).access_token);
+async function requestAccessToken({ config, attempt }: Service, clock: Clock): Promise<AccessToken> {
+  const askedAt = clock();
+  const answer = await attempt(() => oauth.clientCredentialsGrant(config));
+  return { token: checkToken(answer.access_token), expiresAt: readExpiry(answer, askedAt) };
 }
 
 /** The same codes as for people, with what helps a machine. */

@@ -27,8 +27,8 @@ async function writeSignedIn(): Promise<void> {
 }
 
 const PAST = new Date(0).toISOString();
-const setUpAnthropic = (...more: string[]): Promise<Outcome> => sandbox.run([...SETUP_ANTHROPIC, '--base-url', `${fake.issuer}/`, ...more]);
-const setUpOpenai = (...more: string[]): Promise<Outcome> => sandbox.run([...SETUP_OPENAI, '--token-endpoint', `${fake.issuer}/openai/token`, ...more]);
+const setUpAnthropic = (...more: string[]): Promise<Outcome> => sandbox.runHere([...SETUP_ANTHROPIC, '--base-url', `${fake.issuer}/`, ...more]);
+const setUpOpenai = (...more: string[]): Promise<Outcome> => sandbox.runHere([...SETUP_OPENAI, '--token-endpoint', `${fake.issuer}/openai/token`, ...more]);
 
 async function expectNothingSecret({ stdout, stderr }: Outcome): Promise<void> {
   const session = existsSync(sandbox.sessionPath) ? await sandbox.readJson(sandbox.sessionPath) : {};
@@ -41,10 +41,10 @@ async function expectNothingSecret({ stdout, stderr }: Outcome): Promise<void> {
 describe('the issuer', () => {
   it('gives an ID token for the audience that was asked for, else for itself', async () => {
     fake.behaviour.audiences = ['https://api.example.com'];
-    const plain = await sandbox.run(['credential', 'id-token']);
+    const plain = await sandbox.runHere(['credential', 'id-token']);
     expect(plain).toMatchObject({ status: 0, stderr: '' });
     expect(decodeJwt(plain.stdout)).toMatchObject({ iss: fake.issuer, sub: EMAIL, aud: fake.issuer });
-    const scoped = await sandbox.run(['credential', 'id-token', '--audience', 'https://api.example.com']);
+    const scoped = await sandbox.runHere(['credential', 'id-token', '--audience', 'https://api.example.com']);
     expect(decodeJwt(scoped.stdout)).toMatchObject({ aud: 'https://api.example.com' });
     expect(fake.exchangeRequests.map((form) => form.get('audience'))).toEqual([null, 'https://api.example.com']);
     expect(Object.fromEntries(fake.exchangeRequests[0]!)).toMatchObject({
@@ -55,7 +55,7 @@ describe('the issuer', () => {
   });
 
   it('says what an unknown audience means', async () => {
-    const outcome = await sandbox.run(['credential', 'id-token', '--audience', 'https://unknown.example']);
+    const outcome = await sandbox.runHere(['credential', 'id-token', '--audience', 'https://unknown.example']);
     expect(outcome.status).toBe(5);
     expect(outcome.stderr).toMatch(/^error: the issuer \S+ refused: invalid_target: .*\nhint: the audience is not registered/);
     await expectNothingSecret(outcome);
@@ -63,7 +63,7 @@ describe('the issuer', () => {
 
   it('that is down: exit status 4, and the session stays', async () => {
     await fake.close();
-    const outcome = await sandbox.run(['credential', 'id-token']);
+    const outcome = await sandbox.runHere(['credential', 'id-token']);
     expect(outcome.status).toBe(4);
     expect(existsSync(sandbox.sessionPath)).toBe(true);
     await expectNothingSecret(outcome);
@@ -74,10 +74,10 @@ describe('the issuer', () => {
 describe('refresh', () => {
   it('happens a minute before the access token expires, not earlier', async () => {
     await sandbox.editSession({ access_token_expires_at: new Date(Date.now() + 75_000).toISOString() });
-    await sandbox.run(['credential', 'token']);
+    await sandbox.runHere(['credential', 'token']);
     expect(fake.counts.refreshes).toBe(0);
     await sandbox.editSession({ access_token_expires_at: new Date(Date.now() + 55_000).toISOString() });
-    const { status, stdout } = await sandbox.run(['credential', 'token']);
+    const { status, stdout } = await sandbox.runHere(['credential', 'token']);
     expect(status).toBe(0);
     expect(fake.counts.refreshes).toBe(1);
     expect(await sandbox.readJson(sandbox.sessionPath)).toMatchObject({ access_token: stdout });
@@ -95,7 +95,7 @@ describe('refresh', () => {
   it('of a session that the issuer has ended: not signed in, and the session is removed', async () => {
     fake.revokeAll();
     await sandbox.editSession({ access_token_expires_at: PAST });
-    const outcome = await sandbox.run(['credential', 'token']);
+    const outcome = await sandbox.runHere(['credential', 'token']);
     expect(outcome).toMatchObject({ status: 3, stderr: 'error: not signed in: the issuer has ended the session\nhint: run `vouch login`\n' });
     await expectNothingSecret(outcome);
     expect(existsSync(sandbox.sessionPath)).toBe(false);
@@ -104,17 +104,17 @@ describe('refresh', () => {
   it('that fails for now keeps the session', async () => {
     await sandbox.editSession({ access_token_expires_at: PAST });
     fake.behaviour.tokenFailure = { status: 503, error: 'temporarily_unavailable' };
-    expect((await sandbox.run(['credential', 'token'])).status).toBe(4);
+    expect((await sandbox.runHere(['credential', 'token'])).status).toBe(4);
     fake.behaviour.tokenFailure = undefined;
-    expect((await sandbox.run(['credential', 'token'])).status).toBe(0);
+    expect((await sandbox.runHere(['credential', 'token'])).status).toBe(0);
   });
 
   it('is tried when the issuer refuses an access token that still looks fresh', async () => {
     await sandbox.editSession({ access_token: 'stale-but-not-expired' });
-    expect(await sandbox.run(['credential', 'id-token'])).toMatchObject({ status: 0 });
+    expect(await sandbox.runHere(['credential', 'id-token'])).toMatchObject({ status: 0 });
     expect(fake.counts.refreshes).toBe(1);
     fake.revokeAll();
-    expect(await sandbox.run(['credential', 'id-token'])).toMatchObject({ status: 3 });
+    expect(await sandbox.runHere(['credential', 'id-token'])).toMatchObject({ status: 3 });
   });
 
   it('is finished and written before Ctrl-C takes effect', async () => {
@@ -126,7 +126,7 @@ describe('refresh', () => {
     expect(await running.outcome).toMatchObject({ status: 130, stdout: '' });
     fake.behaviour.refreshDelayMs = 0;
     await sandbox.editSession({ access_token_expires_at: PAST });
-    expect(await sandbox.run(['credential', 'token'])).toMatchObject({ status: 0 });
+    expect(await sandbox.runHere(['credential', 'token'])).toMatchObject({ status: 0 });
     expect(fake.counts).toMatchObject({ refreshes: 2, reuses: 0 });
   });
 });
@@ -134,7 +134,7 @@ describe('refresh', () => {
 describe('anthropic', () => {
   it('gets exactly the request it asks for, and its token is the only output', async () => {
     await setUpAnthropic();
-    const outcome = await sandbox.run(['credential', 'anthropic']);
+    const outcome = await sandbox.runHere(['credential', 'anthropic']);
     expect(outcome).toMatchObject({ status: 0, stderr: '' });
     expect(outcome.stdout).toMatch(/^sk-ant-oat01-[\w-]+$/);
     const [{ path, headers, body }] = fake.providerRequests as [FakeIssuer['providerRequests'][number]];
@@ -149,22 +149,22 @@ describe('anthropic', () => {
       service_account_id: 'svac_01Account',
       workspace_id: 'wrkspc_01Space',
     });
-    expect((await sandbox.run(['credential', 'anthropic'])).status).toBe(0);
+    expect((await sandbox.runHere(['credential', 'anthropic'])).status).toBe(0);
   });
 
   it('takes the audience of the setup, and --audience before it', async () => {
     fake.behaviour.audiences = ['from-setup', 'from-option'];
     await setUpAnthropic('--audience', 'from-setup');
     fake.behaviour.expectedAudience = 'from-setup';
-    expect((await sandbox.run(['credential', 'anthropic'])).status).toBe(0);
+    expect((await sandbox.runHere(['credential', 'anthropic'])).status).toBe(0);
     fake.behaviour.expectedAudience = 'from-option';
-    expect((await sandbox.run(['credential', 'anthropic', '--audience', 'from-option'])).status).toBe(0);
+    expect((await sandbox.runHere(['credential', 'anthropic', '--audience', 'from-option'])).status).toBe(0);
   });
 
   it('is found by ANTHROPIC_BASE_URL when the setup names no place', async () => {
-    await sandbox.run(SETUP_ANTHROPIC);
-    expect((await sandbox.run(['credential', 'anthropic'], { ANTHROPIC_BASE_URL: fake.issuer })).status).toBe(0);
-    const outcome = await sandbox.run(['credential', 'anthropic'], { ANTHROPIC_BASE_URL: 'http://api.example' });
+    await sandbox.runHere(SETUP_ANTHROPIC);
+    expect((await sandbox.runHere(['credential', 'anthropic'], { ANTHROPIC_BASE_URL: fake.issuer })).status).toBe(0);
+    const outcome = await sandbox.runHere(['credential', 'anthropic'], { ANTHROPIC_BASE_URL: 'http://api.example' });
     expect(outcome.status).toBe(6);
     expect(outcome.stderr).toMatch(/^error: ANTHROPIC_BASE_URL must begin with https:\/\//);
   });
@@ -172,7 +172,7 @@ describe('anthropic', () => {
   it('that denies is explained: rule, audience, issuer, subject, and where the reason is', async () => {
     await setUpAnthropic();
     fake.behaviour.expectedAudience = 'https://other.example';
-    const outcome = await sandbox.run(['credential', 'anthropic']);
+    const outcome = await sandbox.runHere(['credential', 'anthropic']);
     expect(outcome.status).toBe(5);
     const [error, ...hints] = outcome.stderr.trimEnd().split('\n');
     expect(error).toBe('error: Anthropic refused the exchange (401): authentication_error: Authentication failed');
@@ -186,7 +186,7 @@ describe('anthropic', () => {
 describe('openai', () => {
   it('gets exactly the request it asks for', async () => {
     await setUpOpenai();
-    const outcome = await sandbox.run(['credential', 'openai']);
+    const outcome = await sandbox.runHere(['credential', 'openai']);
     expect(outcome).toMatchObject({ status: 0, stderr: '' });
     expect(outcome.stdout).toMatch(/^openai-/);
     expect(fake.providerRequests[0]?.body).toEqual({
@@ -201,7 +201,7 @@ describe('openai', () => {
   it('that refuses is explained', async () => {
     await setUpOpenai();
     fake.behaviour.expectedAudience = 'https://api.openai.com/v1';
-    const outcome = await sandbox.run(['credential', 'openai']);
+    const outcome = await sandbox.runHere(['credential', 'openai']);
     expect(outcome.status).toBe(5);
     expect(outcome.stderr).toMatch(/^error: OpenAI refused the exchange \(400\): invalid_subject_token: audience mismatch\nhint: check that identity provider wip_01 has the issuer/);
     await expectNothingSecret(outcome);
@@ -212,7 +212,7 @@ describe('a provider that', () => {
   const CASES: readonly [string, NonNullable<FakeIssuer['behaviour']['providerAnswer']>, number, RegExp][] = [
     ['redirects is not followed', { status: 307, headers: { location: '/openai/token' }, body: '' }, 5, /answered with a redirect \(307\), which is not followed/],
     ['fails', { status: 500, body: 'oops' }, 4, /cannot answer just now \(500\)\nhint: try again a little later/],
-    ['is busy', { status: 429, headers: { 'retry-after': '7' }, body: '{}' }, 4, /cannot answer just now \(429\)\nhint: try again in 7 s/],
+    ['is busy', { status: 429, headers: { 'retry-after': '7' }, body: '{}' }, 8, /cannot answer just now \(429\)\nhint: try again in 7 s/],
     ['refuses the form', { status: 400, body: '{"error":{"type":"invalid_request_error","message":"workspace_id: malformed"}}' }, 5, /\(400\): invalid_request_error: workspace_id: malformed/],
     ['answers with no JSON', { status: 200, body: '<html>' }, 5, /holds no access token/],
     ['answers with no token', { status: 200, body: '{"access_token":1}' }, 5, /holds no access token/],
@@ -225,7 +225,7 @@ describe('a provider that', () => {
   it.each(CASES)('%s', async (_name, answer, status, message) => {
     await setUpAnthropic();
     fake.behaviour.providerAnswer = answer;
-    const outcome = await sandbox.run(['credential', 'anthropic']);
+    const outcome = await sandbox.runHere(['credential', 'anthropic']);
     expect(outcome.status).toBe(status);
     expect(outcome.stderr).toMatch(message);
     expect(fake.providerRequests).toHaveLength(1);
@@ -235,14 +235,14 @@ describe('a provider that', () => {
   it('repeats the assertion in its refusal does not get it printed', async () => {
     await setUpAnthropic();
     fake.behaviour.providerAnswer = { status: 401, body: '{"error":{"type":"e","message":"bad eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0.sig and sk-ant-api03-secret"}}' };
-    const outcome = await sandbox.run(['credential', 'anthropic']);
+    const outcome = await sandbox.runHere(['credential', 'anthropic']);
     expect(outcome.stderr).toContain('e: bad [redacted] and [redacted]');
     await expectNothingSecret(outcome);
   });
 
   it('is unreachable: exit status 4', async () => {
-    await sandbox.run([...SETUP_ANTHROPIC, '--base-url', 'http://127.0.0.1:1']);
-    const outcome = await sandbox.run(['credential', 'anthropic']);
+    await sandbox.runHere([...SETUP_ANTHROPIC, '--base-url', 'http://127.0.0.1:1']);
+    const outcome = await sandbox.runHere(['credential', 'anthropic']);
     expect(outcome.status).toBe(4);
     expect(outcome.stderr).toMatch(/^error: could not reach Anthropic \(127\.0\.0\.1:1\)/);
   });
@@ -250,14 +250,14 @@ describe('a provider that', () => {
 
 describe('logout', () => {
   it('ends the session here and at the issuer', async () => {
-    expect(await sandbox.run(['logout'])).toMatchObject({ status: 0, stdout: '', stderr: `Signed out ${EMAIL} at ${fake.issuer}.\n` });
+    expect(await sandbox.runHere(['logout'])).toMatchObject({ status: 0, stdout: '', stderr: `Signed out ${EMAIL} at ${fake.issuer}.\n` });
     expect(fake.counts.revocations).toBe(1);
     expect(existsSync(sandbox.sessionPath)).toBe(false);
   });
 
   it('forgets the session here even if the issuer cannot be told, and says so', async () => {
     await fake.close();
-    const outcome = await sandbox.run(['logout']);
+    const outcome = await sandbox.runHere(['logout']);
     expect(outcome.status).toBe(4);
     expect(outcome.stderr).toMatch(/^error: signed out on this machine, but the issuer could not be told: .*\nhint: the session stays valid there until/);
     expect(existsSync(sandbox.sessionPath)).toBe(false);

@@ -28,7 +28,7 @@ async function modeOf(path: string): Promise<number> {
 }
 
 it('setup writes config.json for its owner only, and no token', async () => {
-  const { status, stdout } = await sandbox.run([...SETUP_ANTHROPIC, '--audience', 'https://api.anthropic.com', '--base-url', 'https://gateway.example']);
+  const { status, stdout } = await sandbox.runHere([...SETUP_ANTHROPIC, '--audience', 'https://api.anthropic.com', '--base-url', 'https://gateway.example']);
   expect({ status, stdout }).toEqual({ status: 0, stdout: '' });
   expect(await sandbox.readJson(sandbox.configPath)).toEqual({
     providers: {
@@ -50,8 +50,12 @@ it('setup writes config.json for its owner only, and no token', async () => {
 it('setup replaces one provider and keeps everything else, known or not', async () => {
   await mkdir(sandbox.home);
   await writeFile(sandbox.configPath, JSON.stringify({ issuer: 'https://issuer.example', later: 1, providers: { newer: { a: 'b' } } }));
-  await sandbox.run([...SETUP_OPENAI, '--audience', 'https://api.openai.com/v1']);
-  await sandbox.run(SETUP_OPENAI);
+  await sandbox.runHere([...SETUP_OPENAI, '--audience', 'https://api.openai.com/v1']);
+  const changed = await sandbox.runHere(SETUP_OPENAI);
+  expect(changed).toMatchObject({ status: 6, stdout: '' });
+  expect(changed.stderr).toBe('error: OpenAI is set up already, with another audience\nhint: add --force to replace it\nhint: or keep both: `vouch setup openai --profile <name> ...`\n');
+  expect(await sandbox.runHere([...SETUP_OPENAI, '--force'])).toMatchObject({ status: 0 });
+  expect(await sandbox.runHere(SETUP_OPENAI)).toMatchObject({ status: 0 });
   expect(await sandbox.readJson(sandbox.configPath)).toEqual({
     issuer: 'https://issuer.example',
     later: 1,
@@ -66,44 +70,44 @@ it('parallel setups lose nothing', async () => {
 });
 
 it.each([['status'], ['credential token'], ['credential id-token']])('`vouch %s` without a session: not signed in', async (command) => {
-  expect(await sandbox.run(command.split(' '))).toEqual({ status: 3, signal: null, stdout: '', stderr: 'error: not signed in\nhint: run `vouch login`\n' });
+  expect(await sandbox.runHere(command.split(' '))).toEqual({ status: 3, signal: null, stdout: '', stderr: 'error: not signed in\nhint: run `vouch login`\n' });
 });
 
 it('logout without a session is no failure', async () => {
-  expect(await sandbox.run(['logout'])).toMatchObject({ status: 0, stdout: '', stderr: 'Not signed in.\n' });
+  expect(await sandbox.runHere(['logout'])).toMatchObject({ status: 0, stdout: '', stderr: 'Not signed in.\n' });
 });
 
 it('credential of a provider that is not set up names the command', async () => {
-  const { status, stderr } = await sandbox.run(['credential', 'anthropic']);
+  const { status, stderr } = await sandbox.runHere(['credential', 'anthropic']);
   expect(status).toBe(6);
   expect(stderr).toMatch(/^error: Anthropic is not set up\nhint: run `vouch setup anthropic`/);
 });
 
 it('status reports the session for people and for programs, without a token', async () => {
   await writeSessionFile();
-  await sandbox.run(SETUP_ANTHROPIC);
-  const human = await sandbox.run(['status']);
+  await sandbox.runHere(SETUP_ANTHROPIC);
+  const human = await sandbox.runHere(['status']);
   expect(human).toMatchObject({ status: 0, stderr: '' });
   expect(human.stdout).toMatch(/dev@example\.com[^]*https:\/\/issuer\.example[^]*in 7 h 59 min[^]*anthropic/);
-  const json = await sandbox.run(['status', '--json']);
+  const json = await sandbox.runHere(['status', '--json']);
   expect(JSON.parse(json.stdout)).toMatchObject({ signed_in: true, email: 'dev@example.com', issuer: 'https://issuer.example', providers: ['anthropic'] });
   expect(human.stdout + json.stdout).not.toMatch(/the-(access|refresh)-token/);
 });
 
 it('status --json without a session is still JSON', async () => {
-  const { status, stdout } = await sandbox.run(['status', '--json']);
+  const { status, stdout } = await sandbox.runHere(['status', '--json']);
   expect(status).toBe(3);
   expect(JSON.parse(stdout)).toEqual({ signed_in: false, issuer: null, providers: [] });
 });
 
 it('a fresh access token is printed bare, with no network and no newline', async () => {
   await writeSessionFile();
-  expect(await sandbox.run(['credential', 'token'])).toEqual({ status: 0, signal: null, stdout: 'the-access-token', stderr: '' });
+  expect(await sandbox.runHere(['credential', 'token'])).toEqual({ status: 0, signal: null, stdout: 'the-access-token', stderr: '' });
 });
 
 it.each([['credential token'], ['status']])('`vouch %s` of a session that has ended says so and removes it', async (command) => {
   await writeSessionFile({ session_ends_at: new Date(Date.now() - 1000).toISOString() });
-  const { status, stdout, stderr } = await sandbox.run(command.split(' '));
+  const { status, stdout, stderr } = await sandbox.runHere(command.split(' '));
   expect({ status, stdout }).toEqual({ status: 3, stdout: '' });
   expect(stderr).toMatch(/^error: not signed in: the session .*ended.*\nhint: run `vouch login`\n$/);
   expect(existsSync(sandbox.sessionPath)).toBe(false);
@@ -111,8 +115,8 @@ it.each([['credential token'], ['status']])('`vouch %s` of a session that has en
 
 it('VOUCH_ISSUER that names another issuer than the session is not ignored', async () => {
   await writeSessionFile();
-  expect(await sandbox.run(['credential', 'token'], { VOUCH_ISSUER: 'https://issuer.example/' })).toMatchObject({ status: 0 });
-  const { status, stderr } = await sandbox.run(['credential', 'token'], { VOUCH_ISSUER: 'https://other.example' });
+  expect(await sandbox.runHere(['credential', 'token'], { VOUCH_ISSUER: 'https://issuer.example/' })).toMatchObject({ status: 0 });
+  const { status, stderr } = await sandbox.runHere(['credential', 'token'], { VOUCH_ISSUER: 'https://other.example' });
   expect(status).toBe(3);
   expect(stderr).toContain('the session is with https://issuer.example');
 });
@@ -125,7 +129,7 @@ it.each([
 ])('a broken session.json (%s) is named, with what to do', async (text, fault) => {
   await mkdir(sandbox.home);
   await writeFile(sandbox.sessionPath, text);
-  const { status, stdout, stderr } = await sandbox.run(['credential', 'token']);
+  const { status, stdout, stderr } = await sandbox.runHere(['credential', 'token']);
   expect({ status, stdout }).toEqual({ status: 6, stdout: '' });
   expect(stderr).toBe(`error: ${sandbox.sessionPath} is broken: ${fault}\nhint: run \`vouch login\`, which replaces it\n`);
 });
@@ -133,7 +137,7 @@ it.each([
 it('logout removes a broken session file', async () => {
   await mkdir(sandbox.home);
   await writeFile(sandbox.sessionPath, 'nonsense');
-  expect(await sandbox.run(['logout'])).toMatchObject({ status: 0, stderr: 'Removed a session file that could not be read.\n' });
+  expect(await sandbox.runHere(['logout'])).toMatchObject({ status: 0, stderr: 'Removed a session file that could not be read.\n' });
   expect(existsSync(sandbox.sessionPath)).toBe(false);
 });
 
@@ -146,7 +150,7 @@ it.each([
   await mkdir(sandbox.home);
   await writeFile(sandbox.configPath, text);
   for (const parameters of [['credential', 'anthropic'], ['status'], ['login', '--no-browser'], SETUP_OPENAI]) {
-    const { status, stderr } = await sandbox.run(parameters);
+    const { status, stderr } = await sandbox.runHere(parameters);
     expect(status).toBe(6);
     expect(stderr).toContain(`error: ${sandbox.configPath} is broken: ${fault}`);
   }
@@ -155,12 +159,12 @@ it.each([
 it('a session file that others can read is closed again', async () => {
   await writeSessionFile();
   await chmod(sandbox.sessionPath, 0o644);
-  await sandbox.run(['status']);
+  await sandbox.runHere(['status']);
   expect(await modeOf(sandbox.sessionPath)).toBe(0o600);
 });
 
 it('a VOUCH_HOME that cannot be a folder is said plainly', async () => {
-  const { status, stderr } = await sandbox.run(SETUP_OPENAI, { VOUCH_HOME: '/dev/null/x' });
+  const { status, stderr } = await sandbox.runHere(SETUP_OPENAI, { VOUCH_HOME: '/dev/null/x' });
   expect(status).toBe(6);
   expect(stderr).toMatch(/^error: could not create \/dev\/null\/x \(ENOTDIR\)\nhint: .*VOUCH_HOME/);
 });

@@ -14,7 +14,7 @@ afterEach(async () => { await sandbox.remove(); });
 const KID = 'Qcali_OL6xYjkVTS7E-bedcMabMq97w0PqL3lPIDUqc';
 
 it.each([[[]], [['list']], [['rotate']], [['cancel']], [['revoke']], [['history']], [['verifiers']], [['rewrap']]])('`vouch keys %j --help` is a product, with an example', async (command) => {
-  const { status, stdout, stderr } = await sandbox.run(['keys', ...command, '--help']);
+  const { status, stdout, stderr } = await sandbox.runHere(['keys', ...command, '--help']);
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
   expect(stdout).toContain(`Usage: vouch ${['keys', ...command].join(' ')}`);
   expect(stdout).toContain('  $ vouch keys ');
@@ -35,19 +35,19 @@ it.each([
   [['revoke', '--reason', 'seen', '--', '-kid-with-a-dash'], /^error: nobody can be asked/],
   [['lst'], /^error: unknown command 'lst'\nhint: did you mean list\?/],
 ])('`vouch keys %j` is a usage error', async (parameters, stderr) => {
-  const outcome = await sandbox.run(['keys', ...parameters]);
+  const outcome = await sandbox.runHere(['keys', ...parameters]);
   expect(outcome).toMatchObject({ status: 2, stdout: '' });
   expect(outcome.stderr).toMatch(stderr);
 });
 
 it('an issuer that cannot be reached is a failure of the network', async () => {
-  const outcome = await sandbox.run(['keys', 'list', '--no-browser'], { VOUCH_ISSUER: `http://localhost:${await findFreePort()}` });
+  const outcome = await sandbox.runHere(['keys', 'list', '--no-browser'], { VOUCH_ISSUER: `http://localhost:${await findFreePort()}` });
   expect(outcome).toMatchObject({ status: 4, stdout: '' });
   expect(outcome.stderr).toMatch(/^This needs your passkey: .*\nerror: could not reach the issuer http:\/\/localhost:\d+: the connection was refused\n/);
 });
 
 it('a broken VOUCH_ISSUER is a failure of the configuration', async () => {
-  expect(await sandbox.run(['keys', 'list'], { VOUCH_ISSUER: 'vouch.example.com' })).toMatchObject({ status: 6, stdout: '', stderr: expect.stringContaining('VOUCH_ISSUER must be an address') });
+  expect(await sandbox.runHere(['keys', 'list'], { VOUCH_ISSUER: 'vouch.example.com' })).toMatchObject({ status: 6, stdout: '', stderr: expect.stringContaining('VOUCH_ISSUER must be an address') });
 });
 
 test('tables have columns as wide as their widest cell and end without spaces', () => {

@@ -30,6 +30,7 @@ it('signs in through the browser and keeps the session for its owner only', asyn
   const session = await sandbox.readJson(sandbox.sessionPath);
   expect(session).toEqual({
     version: 1,
+    id: expect.stringMatching(/^[0-9a-f-]{36}$/),
     issuer: fake.issuer,
     email: EMAIL,
     access_token: expect.stringMatching(/^eyJ/),

@@ -4,6 +4,7 @@ import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { runVouch } from '../../cli/run.ts';
 
 export const BIN = fileURLToPath(new URL('../../cli/vouch.mjs', import.meta.url));
 export const SETUP_ANTHROPIC = [
@@ -14,6 +15,8 @@ export const SETUP_ANTHROPIC = [
   '--workspace-id', 'wrkspc_01Space',
 ];
 export const SETUP_OPENAI = ['setup', 'openai', '--identity-provider-id', 'wip_01', '--service-account-id', 'sa_01'];
+
+const COMPILED = join(tmpdir(), `vouch-test-code-${process.getuid?.() ?? ''}`);
 
 export interface Outcome {
   readonly status: number | null;
@@ -28,6 +31,8 @@ export interface Sandbox {
   readonly sessionPath: string;
   /** Runs `vouch` to its end with nothing on standard input. */
   readonly run: (parameters: readonly string[], variables?: Record<string, string>) => Promise<Outcome>;
+  /** Like `run`, in this process: quick, for what no process of its own is needed. Never two at once. */
+  readonly runHere: (parameters: readonly string[], variables?: Record<string, string>) => Promise<Outcome>;
   readonly start: (parameters: readonly string[], variables?: Record<string, string>) => Running;
   /** Writes a script that gets the address as `url`, and returns the BROWSER value that runs it. */
   readonly writeBrowser: (name: string, body: string) => Promise<string>;
@@ -62,6 +67,7 @@ export async function createSandbox(): Promise<Sandbox> {
     sessionPath,
     start,
     run: (parameters, variables) => start(parameters, variables).outcome,
+    runHere: (parameters, variables = {}) => runInThisProcess(parameters, { VOUCH_HOME: home, ...variables }),
     readJson,
     editSession: async (changes) => writeFile(sessionPath, JSON.stringify({ ...(await readJson(sessionPath)), ...changes })),
     writeBrowser: async (name, body) => {
@@ -75,6 +81,47 @@ export async function createSandbox(): Promise<Sandbox> {
   };
 }
 
+async function runInThisProcess(parameters: readonly string[], variables: Record<string, string>): Promise<Outcome> {
+  const [stdout, stderr] = [capture(process.stdout), capture(process.stderr)];
+  try {
+    const status = await runVouch({ parameters, variables: { PATH: process.env['PATH'], ...variables }, clock: Date.now, readVersion: () => '0.1.0' });
+    return { status, signal: null, stdout: stdout.read(), stderr: stderr.read() };
+  } finally {
+    stdout.release();
+    stderr.release();
+  }
+}
+
+/** Keeps what is printed meanwhile out of the tests' own output. */
+export async function quietly<T>(work: () => Promise<T>): Promise<T> {
+  const streams = [capture(process.stdout), capture(process.stderr)];
+  try {
+    return await work();
+  } finally {
+    for (const stream of streams) stream.release();
+  }
+}
+
+function capture(stream: NodeJS.WriteStream): { readonly read: () => string; readonly release: () => void } {
+  const [own, isTTY] = [Object.getOwnPropertyDescriptor(stream, 'write'), stream.isTTY];
+  let text = '';
+  const write = (chunk: string | Uint8Array, ...rest: unknown[]): boolean => {
+    text += typeof chunk === 'string' ? chunk : Buffer.from(chunk).toString();
+    const done = rest.find((one) => typeof one === 'function') as (() => void) | undefined;
+    done?.();
+    return true;
+  };
+  Object.assign(stream, { write, isTTY: false });
+  return {
+    read: () => text,
+    release: () => {
+      stream.isTTY = isTTY;
+      if (own === undefined) Reflect.deleteProperty(stream, 'write');
+      else Object.defineProperty(stream, 'write', own);
+    },
+  };
+}
+
 /** What the browser script of this sandbox saw. */
 export function pageLogOf(sandbox: Sandbox): string {
   return join(sandbox.home, '..', 'page.json');
@@ -82,7 +129,9 @@ export function pageLogOf(sandbox: Sandbox): string {
 
 /** Starts the command with a bare environment, so that nothing of this machine leaks into the outcome. */
 export function startVouch(command: string, parameters: readonly string[], variables: Record<string, string>): Running {
-  const child = spawn(command, parameters, { env: { PATH: process.env['PATH'] ?? '', HOME: '/nonexistent', ...variables }, stdio: ['ignore', 'pipe', 'pipe'] });
+  // The compiled code is kept across sandboxes: starting afresh each time would be most of these tests' time.
+  const own = { PATH: process.env['PATH'] ?? '', HOME: '/nonexistent', NODE_COMPILE_CACHE: COMPILED };
+  const child = spawn(command, parameters, { env: { ...own, ...variables }, stdio: ['ignore', 'pipe', 'pipe'] });
   let [stdout, stderr] = ['', ''];
   child.stdout.on('data', (chunk: Buffer) => { stdout += chunk.toString(); });
   child.stderr.on('data', (chunk: Buffer) => { stderr += chunk.toString(); });

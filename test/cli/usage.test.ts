@@ -12,7 +12,7 @@ const COMMANDS = [
 ];
 
 it.each(COMMANDS.map((command) => [command]))('`vouch %j --help` is a product, with an example', async (command) => {
-  const { status, stdout, stderr } = await sandbox.run([...command, '--help']);
+  const { status, stdout, stderr } = await sandbox.runHere([...command, '--help']);
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
   expect(stdout).toContain('Usage: vouch');
   expect(stdout).toContain('  $ ');
@@ -20,7 +20,7 @@ it.each(COMMANDS.map((command) => [command]))('`vouch %j --help` is a product, w
 });
 
 it('prints the version of the package', async () => {
-  expect(await sandbox.run(['--version'])).toMatchObject({ status: 0, stdout: '0.1.0\n', stderr: '' });
+  expect(await sandbox.runHere(['--version'])).toMatchObject({ status: 0, stdout: '0.1.0\n', stderr: '' });
 });
 
 it.each([
@@ -34,13 +34,13 @@ it.each([
   [['credential', 'id-token', '--audience', 'two words'], /^error: --audience must be 1 to 256 visible ASCII characters without spaces\n$/],
   [['setup', 'anthropic'], /^error: --federation-rule-id is missing; --organization-id is missing; --service-account-id is missing; --workspace-id is missing\nhint: see/],
 ])('`vouch %j` is a usage error', async (parameters, stderr) => {
-  const outcome = await sandbox.run(parameters);
+  const outcome = await sandbox.runHere(parameters);
   expect(outcome).toMatchObject({ status: 2, stdout: '' });
   expect(outcome.stderr).toMatch(stderr);
 });
 
 it.each([[[]], [['setup']], [['credential']]])('`vouch %j` without a command shows the help and fails', async (parameters) => {
-  const { status, stdout, stderr } = await sandbox.run(parameters);
+  const { status, stdout, stderr } = await sandbox.runHere(parameters);
   expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
   expect(stderr).toContain('Commands:');
 });
@@ -48,7 +48,7 @@ it.each([[[]], [['setup']], [['credential']]])('`vouch %j` without a command sho
 it('never repeats what was typed in the wrong place', async () => {
   const secret = 'hunter2-hunter2';
   for (const parameters of [['login', secret], ['login', `--toke=${secret}`], ['login', '--issuer', `https://x:${secret}@y`]]) {
-    const { status, stderr } = await sandbox.run(parameters);
+    const { status, stderr } = await sandbox.runHere(parameters);
     expect(status).toBe(2);
     expect(stderr).not.toContain(secret);
   }
@@ -67,7 +67,7 @@ const FAULTS: readonly [string, string, string][] = [
 ];
 
 it.each(FAULTS)('setup anthropic refuses %s %s and writes nothing', async (flag, value, sentence) => {
-  const { status, stderr } = await sandbox.run([...SETUP_ANTHROPIC, flag, value]);
+  const { status, stderr } = await sandbox.runHere([...SETUP_ANTHROPIC, flag, value]);
   expect(status).toBe(2);
   expect(stderr).toContain(`error: ${flag} ${sentence}`);
   expect(existsSync(sandbox.configPath)).toBe(false);
@@ -78,7 +78,7 @@ it.each([
   ['--service-account-id', 'a b', 'must be 1 to 255 letters'],
   ['--token-endpoint', 'http://10.0.0.1/token', 'must begin with https://'],
 ])('setup openai refuses %s %s', async (flag, value, sentence) => {
-  const { status, stderr } = await sandbox.run([...SETUP_OPENAI, flag, value]);
+  const { status, stderr } = await sandbox.runHere([...SETUP_OPENAI, flag, value]);
   expect(status).toBe(2);
   expect(stderr).toContain(`error: ${flag} ${sentence}`);
 });

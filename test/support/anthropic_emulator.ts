@@ -16,6 +16,8 @@ export interface AnthropicEmulatorOptions extends AnthropicConfiguration {
   readonly jwksCacheSeconds?: number | undefined;
   /** Of a discovery or JWKS fetch. Default 5000. */
   readonly fetchTimeoutMs?: number | undefined;
+  /** Whether API calls must bring the OAuth beta, as the SDK does. Default true; the guide's curl does without. */
+  readonly isApiBetaRequired?: boolean | undefined;
 }
 
 /** One denied exchange, as the Console's authentication history would list it. */
@@ -215,7 +217,7 @@ export async function startAnthropicEmulator(options: AnthropicEmulatorOptions):
     const grant = tokens.get(readBearerToken(request) ?? '');
     if (grant === undefined) throw new ApiRefusal('authentication_error', 'x_token_unknown', 'invalid bearer token');
     if (grant.expiresAt <= clock()) throw new ApiRefusal('authentication_error', 'x_token_expired', 'invalid bearer token');
-    if (!readBetas(request).includes(API_BETA)) {
+    if (options.isApiBetaRequired !== false && !readBetas(request).includes(API_BETA)) {
       throw new ApiRefusal('authentication_error', 'x_beta_missing', 'OAuth authentication is currently not supported.');
     }
     if (!MODEL_SCOPES.includes(grant.scope)) {

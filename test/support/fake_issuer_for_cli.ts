@@ -27,6 +27,10 @@ export interface FakeBehaviour {
   providerAnswer: { status: number; headers?: Record<string, string>; body: string } | undefined;
   /** What the Anthropic rule expects; undefined: the issuer. */
   expectedAudience: string | undefined;
+  /** Raw answers instead of the fake's own, by path. */
+  answers: Record<string, { status: number; headers?: Record<string, string>; body: string }>;
+  /** Claims of federation tokens, over the fake's own. */
+  claims: Record<string, unknown>;
   /** The issuer that discovery names; undefined: the true one. */
   discoveredIssuer: string | undefined;
 }
@@ -83,6 +87,8 @@ class Fake implements FakeIssuer {
     providerAnswer: undefined,
     expectedAudience: undefined,
     discoveredIssuer: undefined,
+    answers: {},
+    claims: {},
   };
   readonly counts = { refreshes: 0, reuses: 0, exchanges: 0, revocations: 0 };
   readonly providerRequests: FakeIssuer['providerRequests'] = [];
@@ -125,6 +131,11 @@ class Fake implements FakeIssuer {
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? '/', this.issuer);
     const body = await readBody(request);
+    const told = this.behaviour.answers[url.pathname];
+    if (told !== undefined) {
+      response.writeHead(told.status, { 'content-type': 'application/json', ...told.headers }).end(told.body);
+      return;
+    }
     switch (`${request.method ?? ''} ${url.pathname}`) {
       case 'GET /.well-known/openid-configuration': sendJson(response, 200, this.#describe()); return;
       case 'GET /oauth/jwks': sendJson(response, 200, { keys: [this.#jwk] }); return;
@@ -258,7 +269,7 @@ class Fake implements FakeIssuer {
       return;
     }
     this.counts.exchanges += 1;
-    const idToken = await this.#sign({ sub: EMAIL, aud: audience, email: EMAIL, email_verified: true }, 'JWT');
+    const idToken = await this.#sign({ sub: EMAIL, aud: audience, email: EMAIL, email_verified: true, ...this.behaviour.claims }, 'JWT');
     sendJson(response, 200, { access_token: idToken, issued_token_type: ID_TOKEN_TYPE, token_type: 'N_A', expires_in: 600 });
   }
 

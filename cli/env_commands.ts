@@ -1,0 +1,48 @@
+// vouch env and vouch exec: how they are spelled. What they do is loaded when needed.
+import type { Command } from 'commander';
+import { describe, type ProgramInput } from './command.ts';
+import { CliError } from './errors.ts';
+import { guessShell, isShellName, SHELLS, type ShellName } from './shells.ts';
+import { createProviderUse } from './source_option.ts';
+
+interface Options {
+  readonly type: readonly string[];
+  readonly audience?: string;
+}
+
+const collect = (value: string, all: readonly string[] | undefined): readonly string[] => [...(all ?? []), value];
+const TYPE = ['--type <provider>', 'whose credential: anthropic, openai, aws, openrouter or custom, or <provider>:<profile>; may be repeated (required)'] as const;
+const AUDIENCE = ['--audience <audience>', "whom the ID token is for (default: the setup's, else the issuer's default)"] as const;
+
+export function addEnv(program: Command, input: ProgramInput): void {
+  const { environment } = input;
+  describe(program.command('env'), 'Print the lines that set a credential in a shell, and unset what would win over it.', 'eval "$(vouch env --type anthropic)"')
+    .requiredOption(...TYPE, collect)
+    .option(...AUDIENCE)
+    .option('--shell <shell>', `${Object.keys(SHELLS).join(', ')} (default: the one in SHELL)`)
+    .action(async (options: Options & { shell?: string }) => {
+      const shell = readShell(options.shell) ?? guessShell(environment.shell, process.platform);
+      const { printVariables } = await import('./env.ts');
+      await printVariables(createProviderUse(input), { types: options.type, audience: options.audience, shell, present: environment.variables });
+    });
+}
+
+export function addExec(program: Command, input: ProgramInput, endWith: (status: number) => void): void {
+  describe(program.command('exec'), 'Run a command with credentials in its environment; ends with its exit status.', 'vouch exec --type anthropic -- python app.py')
+    .requiredOption(...TYPE, collect)
+    .option(...AUDIENCE)
+    .option('--refresh', 'keep the credentials fresh for as long as the command runs, in files that the SDKs re-read')
+    .argument('[command...]', 'the command and its arguments; vouch reads no option after it')
+    .passThroughOptions()
+    .action(async (words: string[], options: Options & { refresh?: boolean }) => {
+      const { requireCommand, runWithCredentials } = await import('./exec/exec.ts');
+      endWith(await runWithCredentials(createProviderUse(input), {
+        types: options.type, audience: options.audience, command: requireCommand(words), isKeptFresh: options.refresh === true, present: input.environment.variables,
+      }));
+    });
+}
+
+function readShell(name: string | undefined): ShellName | undefined {
+  if (name === undefined || isShellName(name)) return name;
+  throw new CliError('usage', `--shell must be one of ${Object.keys(SHELLS).join(', ')}`);
+}

@@ -1,0 +1,113 @@
+// What each provider's SDKs re-read while a program runs, so that the program outlives its first token.
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { ProviderUse } from '../provider_credential.ts';
+import { takeToken, type Credential, type Variables } from '../providers/provider.ts';
+import type { ObtainedType } from '../types.ts';
+
+export interface Arrangement {
+  readonly variables: Variables;
+  /** Written once. */
+  readonly files: Readonly<Record<string, string>>;
+  /** Written now and before each expiry. */
+  readonly credential?: { readonly path: string; readonly render: (credential: Credential) => string };
+  /** Written now, at half of its life, and after each use. */
+  readonly idToken?: { readonly path: string };
+}
+
+/** Says which files of `folder` a program is to read, and by which variables it finds them. */
+export function arrange(type: ObtainedType, folder: string, use: ProviderUse): Arrangement {
+  switch (type.provider.name) {
+    case 'anthropic': return arrangeAnthropic(type, folder, use);
+    case 'openai': return arrangeOpenai(type, folder);
+    case 'aws': return arrangeAws(type, folder);
+    default: return arrangeFile(type, folder);
+  }
+}
+
+const PROFILE = 'vouch';
+
+/**
+ * A profile whose token cache vouch fills: the SDK finds a fresh token there, in however many processes, and makes an
+ * exchange of its own only when the API refuses that one. The variables that would win over a profile go.
+ */
+function arrangeAnthropic({ parameters, provider }: ObtainedType, folder: string, { places }: ProviderUse): Arrangement {
+  const idToken = join(folder, 'identity_token');
+  const baseUrl = provider.locate(parameters, places).replace(/\/v1\/oauth\/token$/, '');
+  const profile = {
+    version: '1.0',
+    base_url: baseUrl,
+    organization_id: parameters['organization_id'],
+    workspace_id: parameters['workspace_id'],
+    authentication: {
+      type: 'oidc_federation',
+      federation_rule_id: parameters['federation_rule_id'],
+      service_account_id: parameters['service_account_id'],
+      identity_token: { source: 'file', path: idToken },
+    },
+  };
+  return {
+    variables: {
+      set: { ANTHROPIC_CONFIG_DIR: folder, ANTHROPIC_PROFILE: PROFILE, ANTHROPIC_BASE_URL: baseUrl },
+      unset: ['ANTHROPIC_API_KEY', 'ANTHROPIC_AUTH_TOKEN'],
+      remarks: ["ANTHROPIC_AUTH_TOKEN is not set with --refresh: Anthropic's SDKs read the profile that is kept fresh instead"],
+    },
+    files: { [join(folder, 'configs', `${PROFILE}.json`)]: JSON.stringify(profile, null, 2) },
+    credential: {
+      path: join(folder, 'credentials', `${PROFILE}.json`),
+      render: (credential) => JSON.stringify({
+        version: '1.0', type: 'oauth_token', access_token: takeToken(credential),
+        expires_at: credential.expiresAt === undefined ? null : Math.floor(credential.expiresAt / 1000),
+      }),
+    },
+    idToken: { path: idToken },
+  };
+}
+
+/** OpenAI's SDKs find no federation in the environment: a program names the file in its `workloadIdentity` option. */
+function arrangeOpenai(type: ObtainedType, folder: string): Arrangement {
+  const idToken = join(folder, 'identity_token');
+  const file = arrangeFile(type, folder);
+  return {
+    ...file,
+    variables: {
+      set: { VOUCH_OPENAI_IDENTITY_TOKEN_FILE: idToken, VOUCH_OPENAI_TOKEN_FILE: file.credential.path },
+      unset: ['OPENAI_API_KEY'],
+      remarks: [
+        "OPENAI_API_KEY is not set with --refresh: OpenAI's SDK refuses to start with both it and workload identity",
+        'give VOUCH_OPENAI_IDENTITY_TOKEN_FILE to the workloadIdentity option, or read the bearer token from VOUCH_OPENAI_TOKEN_FILE',
+      ],
+    },
+    idToken: { path: idToken },
+  };
+}
+
+/** AWS's SDKs run a command whenever they need credentials: nothing has to be kept. */
+function arrangeAws({ provider, profile, parameters, variables }: ObtainedType, folder: string): Arrangement {
+  const launcher = fileURLToPath(new URL('../vouch.mjs', import.meta.url));
+  const option = profile === undefined ? '' : ` --profile ${profile}`;
+  const { region } = parameters;
+  const [config, shared] = [join(folder, 'config'), join(folder, 'credentials')];
+  return {
+    variables: {
+      set: { AWS_CONFIG_FILE: config, AWS_SHARED_CREDENTIALS_FILE: shared, AWS_SDK_LOAD_CONFIG: '1', ...(region === undefined ? {} : { AWS_REGION: region }) },
+      unset: ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN', 'AWS_CREDENTIAL_EXPIRATION', ...variables.unset],
+      remarks: [],
+    },
+    files: {
+      [config]: `[default]\ncredential_process = "${process.execPath}" "${launcher}" credential ${provider.name}${option}\n${region === undefined ? '' : `region = ${region}\n`}`,
+      [shared]: '',
+    },
+  };
+}
+
+/** Any other program: a file that always holds a token that works, beside the variable for the first. */
+function arrangeFile({ provider, variables }: ObtainedType, folder: string): Arrangement & Required<Pick<Arrangement, 'credential'>> {
+  const path = join(folder, 'token');
+  const name = `VOUCH_${provider.name.toUpperCase()}_TOKEN_FILE`;
+  return {
+    variables: { ...variables, set: { ...variables.set, [name]: path }, remarks: [...variables.remarks, `${name} names a file that always holds a token that works`] },
+    files: {},
+    credential: { path, render: takeToken },
+  };
+}

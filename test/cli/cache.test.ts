@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { execFileSync } from 'node:child_process';
-import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { findCached, obtainThroughCache, purgeCache, type CacheKey, type CacheUse } from '../../cli/cache.ts';
 import { CliError } from '../../cli/errors.ts';
@@ -103,6 +103,17 @@ describe('the cache', () => {
     expect(new Set(tokens.map(({ secrets }) => secrets['token']))).toEqual(new Set(['token-1']));
   });
 
+  it('goes on where a vouch was killed while it held the lock', async () => {
+    await get();
+    const [name] = await entries();
+    const lock = join(use.home.cachePath, `${name!}.lock`);
+    await mkdir(lock);
+    await utimes(lock, new Date(Date.now() - 20_000), new Date(Date.now() - 20_000));
+    use.now = NOW + 600_000;
+    expect(await get()).toBe('token-2');
+    expect(await readdir(use.home.cachePath)).toEqual([name]);
+  });
+
   it('lets the next one try when the one that worked failed', async () => {
     const fail = new CliError('configuration', 'no');
     await expect(obtainThroughCache(use, KEY, async () => { throw fail; })).rejects.toBe(fail);
@@ -170,7 +181,7 @@ describe('vouch credential', () => {
     expect(new Set(texts).size).toBe(1);
     expect(texts[0]).toMatch(/^sk-ant-oat01-[\w-]+$/);
     expect({ exchanges: exchanges(), minted: world.fake.counts.exchanges }).toEqual({ exchanges: 1, minted: 1 });
-  });
+  }, 240_000);
 
   it('serves from the cache with issuer and provider down, as JSON too, and not with --no-cache', async () => {
     const { sandbox, fake, setUpAnthropic } = world;

@@ -8,6 +8,7 @@ import { listFolder, readPrivateFile, removePrivateFile, withFileLockUnless, wri
 import type { Credential } from './providers/provider.ts';
 import { readSession } from './session.ts';
 import type { Clock } from './time.ts';
+import type { Identity } from './token_source.ts';
 
 const VERSION = 1;
 /** A token is served until this long before it expires, so that whoever gets it can use it. */
@@ -15,7 +16,7 @@ const MARGIN_MS = 60_000;
 
 /** All that decides which token comes out of an exchange: a difference in any of it is another token. */
 export interface CacheKey {
-  readonly session: { readonly id: string; readonly issuer: string; readonly email: string };
+  readonly identity: Identity;
   readonly provider: string;
   readonly parameters: Readonly<Record<string, string>>;
   /** Where the exchange is made. */
@@ -84,12 +85,18 @@ async function keep({ home, clock, warn }: Pick<CacheUse, 'home' | 'clock' | 'wa
     await writePrivateFile(path, `${JSON.stringify(fields, null, 2)}\n`);
     await removeExpired(home, clock());
     // Signed out, or in as somebody else, while the exchange was under way: nothing may be left behind.
-    const session = await readSession(home).catch(() => undefined);
-    if (session?.id !== key.session.id || session.email !== key.session.email) await removePrivateFile(path);
+    if (!(await isStillIn(home, key.identity))) await removePrivateFile(path);
   } catch (error) {
     if (!(error instanceof CliError)) throw error;
     warn(`the token is not cached: ${error.message}`);
   }
+}
+
+/** A service account is not signed in: its key file is read anew each time. */
+async function isStillIn(home: Home, identity: Identity): Promise<boolean> {
+  if (identity.kind === 'service') return true;
+  const session = await readSession(home).catch(() => undefined);
+  return session?.id === identity.id && session.email === identity.email;
 }
 
 async function removeExpired({ cachePath }: Home, now: number): Promise<void> {
@@ -105,10 +112,14 @@ function isEntry(name: string): boolean {
   return /^[a-z]+-[0-9a-f]{64}\.json(\.\d+)?$/.test(name);
 }
 
-function locate({ cachePath }: Home, { session: { id, issuer, email }, provider, parameters, url, audience }: CacheKey): string {
+function locate({ cachePath }: Home, { identity, provider, parameters, url, audience }: CacheKey): string {
   const sorted = Object.entries(parameters).sort(([a], [b]) => (a < b ? -1 : 1));
-  const text = JSON.stringify([VERSION, id, issuer, email, provider, sorted, url, audience ?? null]);
+  const text = JSON.stringify([VERSION, ...nameIdentity(identity), provider, sorted, url, audience ?? null]);
   return join(cachePath, `${provider}-${createHash('sha256').update(text).digest('hex')}.json`);
+}
+
+function nameIdentity(identity: Identity): readonly string[] {
+  return identity.kind === 'session' ? [identity.kind, identity.issuer, identity.email, identity.id] : [identity.kind, identity.issuer, identity.clientId];
 }
 
 interface Entry {

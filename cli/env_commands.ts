@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { describe, type ProgramInput } from './command.ts';
 import { CliError } from './errors.ts';
 import { guessShell, isShellName, SHELLS, type ShellName } from './shells.ts';
-import { createProviderUse } from './use_session.ts';
+import { createProviderUse } from './source_option.ts';
 
 interface Options {
   readonly type?: readonly string[];

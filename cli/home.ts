@@ -133,7 +133,7 @@ async function ensureFolder(path: string): Promise<void> {
 }
 
 /** Copies and backups lose modes; a file that others can read is closed again, where this user may do that. */
-async function closeToOthers(path: string): Promise<void> {
+export async function closeToOthers(path: string): Promise<void> {
   if (process.platform === 'win32') return;
   const { mode } = await stat(path);
   if ((mode & 0o077) !== 0) await chmod(path, 0o600).catch(() => undefined);

@@ -1,5 +1,6 @@
 // The issuer as the CLI uses it: a public client (`vouch-cli`) of a standard OAuth server.
 import * as oauth from 'openid-client';
+import type { AdminScope } from '../server/oauth2/vocabulary.ts';
 import { CliError } from './errors.ts';
 import { checkEndpoint, isBearerToken, isLoopback } from './formats.ts';
 import { describeIssuerFailure } from './issuer_failure.ts';
@@ -10,7 +11,11 @@ import { request } from './wire.ts';
 
 const CLIENT_ID = 'vouch-cli';
 const SCOPE = 'openid email';
-const ADMIN_SCOPE = 'openid keys:read keys:write';
+/** All of them at once: one sign-in serves every command of admins. */
+const ADMIN_SCOPES: Readonly<Record<AdminScope, true>> = {
+  'keys:read': true, 'keys:write': true, 'audiences:read': true, 'audiences:write': true, 'accounts:read': true, 'accounts:write': true, 'audit:read': true,
+};
+const ADMIN_SCOPE = ['openid', ...Object.keys(ADMIN_SCOPES)].join(' ');
 const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
 const ACCESS_TOKEN_TYPE = 'urn:ietf:params:oauth:token-type:access_token';
 const ID_TOKEN_TYPE = 'urn:ietf:params:oauth:token-type:id_token';
@@ -60,14 +65,8 @@ export interface Issuer {
 export async function connectIssuer({ issuer, clock }: { issuer: string; clock: Clock }): Promise<Issuer> {
   const fault = checkEndpoint(issuer);
   if (fault !== undefined) throw new CliError('configuration', `the issuer's address ${fault}`);
-  const config = await discover(new URL(issuer), issuer);
-  const attempt = async <T>(work: () => Promise<T>): Promise<T> => {
-    try {
-      return await work();
-    } catch (error) {
-      throw describeIssuerFailure(error, issuer);
-    }
-  };
+  const config = await discover(issuer, CLIENT_ID, oauth.None());
+  const attempt = createAttempt(issuer);
   return Object.freeze<Issuer>({
     startSignIn: (request) => attempt(() => startSignIn({
       config, request, clock, attempt, wants: { scope: SCOPE },
@@ -87,18 +86,31 @@ export async function connectIssuer({ issuer, clock }: { issuer: string; clock: 
 const send: oauth.CustomFetch = (url, { method, headers, body, signal }) =>
   request(url, { method, headers, ...(body === undefined ? {} : { body: body as NonNullable<RequestInit['body']> }), ...(signal === undefined ? {} : { signal }) });
 
-async function discover(url: URL, issuer: string): Promise<oauth.Configuration> {
+/** Finds out what the issuer says of itself, for a client of it. Throws `CliError`: configuration, network, refused. */
+export async function discover(issuer: string, clientId: string, authentication: oauth.ClientAuth): Promise<oauth.Configuration> {
+  const url = new URL(issuer);
   // The library marks this function deprecated to make it stand out; the loopback rule above is what makes it safe.
   // eslint-disable-next-line @typescript-eslint/no-deprecated
   const execute = url.protocol === 'http:' && isLoopback(url) ? [oauth.allowInsecureRequests] : [];
   try {
-    return await oauth.discovery(url, CLIENT_ID, undefined, oauth.None(), { execute, timeout: REQUEST_TIMEOUT_SECONDS, [oauth.customFetch]: send });
+    return await oauth.discovery(url, clientId, undefined, authentication, { execute, timeout: REQUEST_TIMEOUT_SECONDS, [oauth.customFetch]: send });
   } catch (error) {
     throw describeIssuerFailure(error, issuer);
   }
 }
 
-type Attempt = <T>(work: () => Promise<T>) => Promise<T>;
+export type Attempt = <T>(work: () => Promise<T>) => Promise<T>;
+
+/** Turns what the protocol library throws into `CliError`s that name this issuer. */
+export function createAttempt(issuer: string): Attempt {
+  return async (work) => {
+    try {
+      return await work();
+    } catch (error) {
+      throw describeIssuerFailure(error, issuer);
+    }
+  };
+}
 
 interface SignInParts<T> {
   readonly config: oauth.Configuration;
@@ -136,7 +148,8 @@ async function refresh(config: oauth.Configuration, refreshToken: string, clock:
   return readTokens(await oauth.refreshTokenGrant(config, refreshToken), askedAt);
 }
 
-async function exchange(config: oauth.Configuration, accessToken: string, audience: string | undefined): Promise<string> {
+/** One federation ID token out of an access token of the issuer (RFC 8693). */
+export async function exchange(config: oauth.Configuration, accessToken: string, audience: string | undefined): Promise<string> {
   const answer = await oauth.genericGrantRequest(config, TOKEN_EXCHANGE, {
     subject_token: accessToken,
     subject_token_type: ACCESS_TOKEN_TYPE,
@@ -160,12 +173,14 @@ function readTokens(answer: oauth.TokenEndpointResponse, askedAt: number): Token
   };
 }
 
-function readExpiry({ expires_in: expiresIn }: oauth.TokenEndpointResponse, askedAt: number): number {
+/** Counts from before the request was sent. Throws `CliError` (refused) if the answer does not say how long the token lives. */
+export function readExpiry({ expires_in: expiresIn }: oauth.TokenEndpointResponse, askedAt: number): number {
   if (expiresIn === undefined) throw createUnusable('does not say when the access token expires');
   return askedAt + expiresIn * 1000;
 }
 
-function checkToken(token: string): string {
+/** Throws `CliError` (refused) for what cannot be a token. */
+export function checkToken(token: string): string {
   if (isBearerToken(token)) return token;
   throw createUnusable('holds a token with characters that no token has');
 }

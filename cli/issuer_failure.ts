@@ -42,6 +42,8 @@ function describeRefusal(refusal: ResponseBodyError, issuer: string): CliError {
 interface Refused {
   readonly error: string;
   readonly error_description?: string | undefined;
+  /** The answer's JSON, or the parameters of the challenge, of a refusal that has one. */
+  readonly cause?: unknown;
 }
 
 // RFC 9470 3, and what OIDC Core 3.1.2.6 says in its place.
@@ -50,15 +52,21 @@ const WANTS_FRESH_SIGN_IN = ['insufficient_user_authentication', 'login_required
 /** The refusals that a challenge holds (RFC 6750 3), else the bare status. */
 function describeChallenge(thrown: WWWAuthenticateChallengeError, issuer: string): CliError {
   const parameters = thrown.cause.map((challenge) => challenge.parameters).find(({ error }) => error !== undefined);
-  return createRefusal({ error: parameters?.['error'] ?? `status ${thrown.status}`, error_description: parameters?.['error_description'] }, issuer);
+  return createRefusal({ error: parameters?.['error'] ?? `status ${thrown.status}`, error_description: parameters?.['error_description'], cause: parameters }, issuer);
 }
 
 function createRefusal(refusal: Refused, issuer: string): CliError {
   if (WANTS_FRESH_SIGN_IN.includes(refusal.error)) {
-    return new CliError('freshSignIn', `the issuer ${issuer} asks for a fresh sign-in: ${quoteRefusal(refusal)}`, { hints: ['run `vouch login`, then this command again'], cause: refusal });
+    return new CliError('freshSignIn', `the issuer ${issuer} asks for a fresh sign-in: ${quoteRefusal(refusal)}`, { hints: [`run \`vouch login\`, then this command again${describeMaxAge(refusal)}`], cause: refusal });
   }
   const hints = HINTS[refusal.error] ?? [];
   return new IssuerRefusal(refusal.error, `the issuer ${issuer} refused: ${quoteRefusal(refusal)}`, { hints, cause: refusal });
+}
+
+/** `max_age` stands beside the error (RFC 9470 3): how long a sign-in is fresh enough. */
+function describeMaxAge({ cause }: Refused): string {
+  const maxAge = String((cause as { max_age?: unknown } | undefined)?.max_age);
+  return /^\d{1,9}$/.test(maxAge) ? ` within ${maxAge} s` : '';
 }
 
 function quoteRefusal({ error, error_description: description }: Refused): string {

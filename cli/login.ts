@@ -4,7 +4,7 @@ import { purgeCache } from './cache.ts';
 import { saveIssuer } from './config.ts';
 import { withFileLock, type Home } from './home.ts';
 import { printNote } from './output.ts';
-import { writeSession, type Session } from './session.ts';
+import { readSession, writeSession, type Session } from './session.ts';
 import { chooseIssuer, signInWithBrowser, type BrowserChoice } from './sign_in.ts';
 import { formatDuration, formatInstant, type Clock } from './time.ts';
 import type { Connect } from './use_session.ts';
@@ -31,6 +31,12 @@ export async function login({ home, clock, connect, issuerOption, issuerVariable
     },
   });
   printNote(describeSession({ issuer, ...given }, clock()));
+}
+
+/** Signs in once more at the session's issuer, in the browser. Throws what `login` throws. */
+export async function loginAgain({ home, clock, connect, browser }: Pick<LoginInput, 'home' | 'clock' | 'connect' | 'browser'>): Promise<void> {
+  const session = await readSession(home);
+  await login({ home, clock, connect, issuerOption: session?.issuer, issuerVariable: undefined, opensBrowser: true, browser });
 }
 
 async function keepSession(home: Home, session: Session): Promise<void> {

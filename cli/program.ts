@@ -1,17 +1,20 @@
 // The command line: what there is, how it is spelled, and which file does it. Those files are loaded when needed,
 // so that help and usage errors come at once.
 import { Command, CommanderError, Option } from 'commander';
+import { addAudiences } from './audiences/commands.ts';
+import { addAudit } from './audit/commands.ts';
 import { describe, type ProgramInput } from './command.ts';
-import { addProviderCredentials } from './credential_commands.ts';
+import { addCredential } from './credential_commands.ts';
 import { addDoctor, addExplain } from './doctor/commands.ts';
 import { addEnv, addExec } from './env_commands.ts';
 import { CliError, EXIT } from './errors.ts';
+import { addGroups } from './groups/commands.ts';
 import { addKeys } from './keys/commands.ts';
 import { printNote, printReport } from './output.ts';
 import { PROVIDERS } from './providers/providers.ts';
+import { addServiceAccounts } from './service_accounts/commands.ts';
 import { addSetup } from './setup_commands.ts';
 import { SHELLS } from './shells.ts';
-import { createProviderUse } from './use_session.ts';
 import { configureWire } from './wire.ts';
 
 export type NamedProgramInput = ProgramInput & { readonly version: string };
@@ -73,6 +76,10 @@ export function createProgram(input: NamedProgramInput, endWith: (status: number
   addDoctor(program, input);
   addExplain(program, input);
   addKeys(program, input);
+  addAudiences(program, input);
+  addServiceAccounts(program, input);
+  addGroups(program, input);
+  addAudit(program, input);
   addCompletions(program);
   forEachCommand(program, (command) => { addCommonOptions(command, command === program); });
   forEachCommand(program, (command, path) => command.exitOverride((error) => { throw translateUsage(error, path); }));
@@ -123,24 +130,6 @@ function addCommonOptions(command: Command, isListed: boolean): void {
 function configureNetwork(command: Command, { environment: { caFile, proxies } }: ProgramInput): void {
   const options = command.optsWithGlobals<{ verbose?: boolean; caFile?: string }>();
   configureWire({ caFile: options.caFile ?? caFile, proxies, log: options.verbose === true ? printNote : undefined });
-}
-
-function addCredential(program: Command, input: ProgramInput): void {
-  const credential = describe(program.command('credential'), 'Print a short-lived token.', 'vouch credential anthropic');
-  addProviderCredentials(credential, input);
-  describe(credential.command('token'), "Print the session's access token, for APIs of the issuer.", 'vouch credential token')
-    .option('--json', 'as JSON, with the expiry')
-    .action(async (options: { json?: boolean }) => {
-      const { printAccessToken } = await import('./credential.ts');
-      await printAccessToken(createProviderUse(input), options.json === true);
-    });
-  describe(credential.command('id-token'), 'Print a fresh ID token for federation.', 'vouch credential id-token --audience https://api.example.com')
-    .option('--audience <audience>', "whom it is for (default: the issuer's default)")
-    .option('--json', 'as JSON, with the expiry')
-    .action(async (options: { audience?: string; json?: boolean }) => {
-      const { printIdToken } = await import('./credential.ts');
-      await printIdToken(createProviderUse(input), { audience: options.audience, isJson: options.json === true });
-    });
 }
 
 function addCompletions(program: Command): void {

@@ -3,14 +3,19 @@ import { findCached, obtainThroughCache, type CacheKey } from './cache.ts';
 import { readConfig } from './config.ts';
 import { CliError } from './errors.ts';
 import { checkAudience } from './formats.ts';
-import { isSubjectRefused } from './issuer_refusal.ts';
+import type { Home } from './home.ts';
 import { decodeClaims } from './jwt.ts';
 import { printNote } from './output.ts';
 import type { AssertionClaims, Credential, Parameters, PlaceVariables, Provider } from './providers/provider.ts';
-import { requireFreshSession, requireSession, type SessionUse } from './use_session.ts';
+import type { Clock } from './time.ts';
+import type { TokenSource } from './token_source.ts';
 
-export interface ProviderUse extends SessionUse {
+export interface ProviderUse {
+  readonly home: Home;
+  readonly clock: Clock;
   readonly places: PlaceVariables;
+  /** Whose ID tokens are exchanged. */
+  readonly source: TokenSource;
 }
 
 export interface Wanted {
@@ -30,13 +35,17 @@ export interface Obtained {
   readonly audience: string | undefined;
 }
 
-/** Throws `CliError`: usage, configuration (not set up), and what the session, the issuer and the exchange throw. */
-export async function obtainCredential(use: ProviderUse, { provider, profile, audience: asked, usesCache }: Wanted): Promise<Obtained> {
-  refuseBadAudience(asked);
+/** Throws `CliError`: usage, configuration (not set up), and what the source, the issuer and the exchange throw. */
+export async function obtainCredential(use: ProviderUse, wanted: Wanted): Promise<Obtained> {
+  refuseBadAudience(wanted.audience);
+  // As a whole: after another sign-in it is another session's, and no lock is held while a person looks for the passkey.
+  return use.source.withFreshSignIn(() => obtainOnce(use, wanted));
+}
+
+async function obtainOnce(use: ProviderUse, { provider, profile, audience: asked, usesCache }: Wanted): Promise<Obtained> {
   const parameters = await requireParameters(use, provider, profile);
   const audience = asked ?? parameters['audience'];
-  const { id, issuer, email } = await requireSession(use);
-  const key: CacheKey = { session: { id, issuer, email }, provider: provider.name, parameters, url: provider.locate(parameters, use.places), audience };
+  const key: CacheKey = { identity: await use.source.identify(), provider: provider.name, parameters, url: provider.locate(parameters, use.places), audience };
   const obtain = (): Promise<Credential> => mintAndExchange(use, { provider, parameters, url: key.url, audience });
   const warn = (sentence: string): void => { printNote(`note: ${sentence}`); };
   const kept = usesCache ? await findCached(use, key) : undefined;
@@ -46,7 +55,7 @@ export async function obtainCredential(use: ProviderUse, { provider, profile, au
 }
 
 /** Throws `CliError` (configuration) that names the command where the provider, or this profile of it, is not set up. */
-export async function requireParameters({ home }: SessionUse, { name, label }: Provider, profile: string | undefined): Promise<Parameters> {
+export async function requireParameters({ home }: Pick<ProviderUse, 'home'>, { name, label }: Provider, profile: string | undefined): Promise<Parameters> {
   const { providers, profiles } = await readConfig(home);
   const parameters = profile === undefined ? providers[name] : profiles[name]?.[profile];
   if (parameters !== undefined) return parameters;
@@ -64,25 +73,12 @@ export interface ExchangePlan {
 }
 
 /** One ID token, one exchange, no cache. */
-export async function mintAndExchange(use: SessionUse, plan: ExchangePlan): Promise<Credential> {
+export async function mintAndExchange({ source, clock }: Pick<ProviderUse, 'source' | 'clock'>, plan: ExchangePlan): Promise<Credential> {
   const [{ exchangeAssertion }, { withSpinner }] = await Promise.all([import('./providers/exchange.ts'), import('./spinner.ts')]);
   return withSpinner(`asking ${plan.provider.label}`, async () => {
-    const assertion = await mintIdToken(use, plan.audience);
-    return exchangeAssertion({ ...plan, assertion, claims: readClaims(assertion), clock: use.clock });
+    const assertion = await source.idToken(plan.audience);
+    return exchangeAssertion({ ...plan, assertion, claims: readClaims(assertion), clock });
   });
-}
-
-/** A session ended at the issuer shows first when the access token is refused: a refresh then tells for certain. */
-export async function mintIdToken(use: SessionUse, audience: string | undefined): Promise<string> {
-  const session = await requireFreshSession(use);
-  const issuer = await use.connect(session.issuer);
-  try {
-    return await issuer.exchange(session.accessToken, audience);
-  } catch (error) {
-    if (!isSubjectRefused(error)) throw error;
-  }
-  const renewed = await requireFreshSession(use, session.accessToken);
-  return (await use.connect(renewed.issuer)).exchange(renewed.accessToken, audience);
 }
 
 /** Throws `CliError` (usage). */

@@ -35,7 +35,7 @@ async function runShortcut(parameters: readonly string[], input: ProgramInput): 
   const [command, name, ...rest] = parameters;
   const provider = command === 'credential' && name !== undefined && rest.length === 0 ? findProvider(name) : undefined;
   if (provider === undefined) return false;
-  const [{ printProviderCredential }, { createProviderUse }] = await Promise.all([import('./credential.ts'), import('./use_session.ts')]);
-  await printProviderCredential(createProviderUse(input), { provider, profile: undefined, audience: undefined, usesCache: true }, false);
+  const [{ printProviderCredential }, { createCredentialUse }] = await Promise.all([import('./credential.ts'), import('./source_option.ts')]);
+  await printProviderCredential(await createCredentialUse(input, {}), { provider, profile: undefined, audience: undefined, usesCache: true }, false);
   return true;
 }

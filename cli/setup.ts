@@ -8,7 +8,6 @@ import { printNote } from './output.ts';
 import { mintAndExchange, requireParameters, type ProviderUse } from './provider_credential.ts';
 import { nameFlag, type Parameter, type Parameters, type Provider } from './providers/provider.ts';
 import { formatDuration } from './time.ts';
-import { requireSession } from './use_session.ts';
 
 export interface SetupRequest {
   readonly provider: Provider;
@@ -33,7 +32,7 @@ export async function checkSetup(use: ProviderUse, { provider, values, profile }
   const parameters = isGiven ? checkParameters(provider, values, profile) : await requireParameters(use, provider, profile);
   const url = provider.locate(parameters, use.places);
   printNote(`The values are well-formed. Trying one exchange at ${url} ...`);
-  await requireSession(use);
+  await use.source.identify();
   const { expiresAt } = await mintAndExchange(use, { provider, parameters, url, audience: parameters['audience'] });
   const life = expiresAt === undefined ? '' : ` for ${formatDuration(expiresAt - use.clock())}`;
   printNote(`It works: ${provider.label} gave a credential${life}. ${isGiven ? 'Nothing was recorded: run this again without --check.' : ''}`.trimEnd());

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { describe, type ProgramInput } from './command.ts';
 import { nameFlag, type Provider } from './providers/provider.ts';
 import { PROVIDERS } from './providers/providers.ts';
-import { createProviderUse } from './use_session.ts';
+import { createProviderUse } from './source_option.ts';
 
 type Options = Readonly<Record<string, string | boolean | undefined>>;
 

@@ -11,6 +11,7 @@ const INSISTENCE_MS = 500;
 
 let heldCount = 0;
 let pending: { readonly exitCode: number; readonly at: number } | undefined;
+let sayGoodbye: (() => void) | undefined;
 
 /**
  * From now on signals go to the command that runs, and vouch ends when it does. On a terminal Ctrl-C reaches the command
@@ -39,13 +40,27 @@ export async function holdSignals<T>(work: () => Promise<T>): Promise<T> {
     return await work();
   } finally {
     heldCount -= 1;
-    if (heldCount === 0 && pending !== undefined) process.exit(pending.exitCode);
+    if (heldCount === 0 && pending !== undefined) end(pending.exitCode);
   }
+}
+
+/** From now on Ctrl-C and SIGTERM are how the work is meant to end: with status 0, once `say` has said so. */
+export function expectSignals(say: () => void): void {
+  sayGoodbye = say;
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.removeAllListeners(signal);
+    process.on(signal, () => { receive(0); });
+  }
+}
+
+function end(exitCode: number): never {
+  if (exitCode === 0) sayGoodbye?.();
+  process.exit(exitCode);
 }
 
 function receive(exitCode: number): void {
   const now = performance.now();
   const isInsisting = pending !== undefined && now - pending.at >= INSISTENCE_MS;
-  if (heldCount === 0 || isInsisting) process.exit(exitCode);
+  if (heldCount === 0 || isInsisting) end(exitCode);
   pending ??= { exitCode, at: now };
 }

@@ -1,11 +1,9 @@
 // A usable access token out of the stored session, refreshed when it is about to expire.
-import type { ProgramInput } from './command.ts';
 import { createNotSignedIn, CliError } from './errors.ts';
 import { normaliseUrl } from './formats.ts';
 import { withFileLock, type Home } from './home.ts';
 import type { Issuer } from './issuer.ts';
 import { isSessionOver } from './issuer_refusal.ts';
-import type { PlaceVariables } from './providers/provider.ts';
 import { readSession, removeSession, writeSession, type Session } from './session.ts';
 import { holdSignals } from './signals.ts';
 import { formatInstant, type Clock } from './time.ts';
@@ -21,11 +19,8 @@ export interface SessionUse {
   readonly connect: Connect;
   /** VOUCH_ISSUER, if set: a session at another issuer is then not the one that is meant. */
   readonly expectedIssuer: string | undefined;
-}
-
-/** What the commands that need a session, and perhaps a provider, are handed. */
-export function createProviderUse({ home, clock, environment }: ProgramInput): SessionUse & { readonly places: PlaceVariables } {
-  return { home, clock, connect: createConnect(clock), expectedIssuer: environment.issuer, places: { anthropicBaseUrl: environment.anthropicBaseUrl } };
+  /** How long an access token must be good for; a minute unless named. */
+  readonly freshnessMarginMs?: number;
 }
 
 /** Connects to an issuer once, however often it is asked; the protocol library is loaded only then. */
@@ -35,6 +30,8 @@ export function createConnect(clock: Clock): Connect {
     const { connectIssuer } = await import('./issuer.ts');
     const connection = connections.get(issuer) ?? connectIssuer({ issuer, clock });
     connections.set(issuer, connection);
+    // An issuer that was away is asked again.
+    connection.catch(() => { connections.delete(issuer); });
     return connection;
   };
 }
@@ -47,11 +44,11 @@ export function createConnect(clock: Clock): Connect {
  */
 export async function requireFreshSession(use: SessionUse, rejected?: string): Promise<Session> {
   const session = await requireSession(use);
-  if (isFresh(session, use.clock(), rejected)) return session;
+  if (isFresh(session, use, rejected)) return session;
   return withFileLock(use.home.sessionPath, async () => {
     // Whoever held the lock before may have refreshed, signed out or signed in as somebody else.
     const current = requireLiving(await readSession(use.home), use);
-    return isFresh(current, use.clock(), rejected) ? current : refreshSession(use, current);
+    return isFresh(current, use, rejected) ? current : refreshSession(use, current);
   });
 }
 
@@ -100,8 +97,8 @@ export async function removeEnded({ home, clock }: Pick<SessionUse, 'home' | 'cl
   });
 }
 
-function isFresh(session: Session, now: number, rejected: string | undefined): boolean {
-  return session.accessToken !== rejected && session.accessTokenExpiresAt - now > FRESHNESS_MARGIN_MS;
+function isFresh(session: Session, { clock, freshnessMarginMs = FRESHNESS_MARGIN_MS }: SessionUse, rejected: string | undefined): boolean {
+  return session.accessToken !== rejected && session.accessTokenExpiresAt - clock() > freshnessMarginMs;
 }
 
 /** Says whether the session's absolute end has come, at `now` in milliseconds since 1970. */

@@ -6,10 +6,11 @@
 import type { RequestListener } from 'node:http';
 import Koa from 'koa';
 import { ADMIN_PATH, createAdmin } from './admin/admin.ts';
-import { createAccounts, type Accounts } from './accounts/accounts.ts';
-import { createAudiences } from './audiences/audiences.ts';
+import { createAccounts, createIdentities, createPasskeys, type Accounts, type Identities } from './accounts/accounts.ts';
+import { createAudiences, type Audiences } from './audiences/audiences.ts';
+import { CHECKPOINT_TYPE, createAudit, type Audit, type AuditEvents } from './audit/audit.ts';
 import { createClients, type Clients } from './clients/clients.ts';
-import type { Config } from './config/config.ts';
+import { isConsumerDomain, type Config } from './config/config.ts';
 import type { KekRing } from './crypto/kek.ts';
 import { readAddress } from './http/address.ts';
 import { serveDocument } from './http/document.ts';
@@ -32,7 +33,10 @@ export interface App {
   /** Answers the operations listener: metrics and health. */
   readonly handleOps: RequestListener;
   readonly accounts: Accounts;
+  readonly identities: Identities;
   readonly clients: Clients;
+  readonly audiences: Audiences;
+  readonly audit: Audit;
   readonly keys: Keys;
   /** Begins what goes on in the background. */
   start(): Promise<void>;
@@ -63,7 +67,13 @@ export async function createApp({ config, keks, cookieKeys, disk, log, clock = s
   try {
     const policy = { ...config.keys, longestTokenSeconds: config.longestTokenSeconds };
     const keys = await createKeys({ ...config.keys, policy, store: storage.keys, hints: storage.hints, keks, clock, events: createKeyEvents(log, metrics) });
-    return joinRooms({ config, log, clock, metrics, storage, keys, disk, cookieKeys });
+    const audit = createAudit({
+      store: storage.audit, clock, retentionDays: config.auditRetentionDays, checkpointSeconds: config.auditCheckpointSeconds,
+      sign: (payload) => keys.statements.sign(CHECKPOINT_TYPE, payload),
+      verifySignature: (jws) => keys.statements.verify(CHECKPOINT_TYPE, jws),
+      events: createAuditEvents(log, metrics),
+    });
+    return joinRooms({ config, log, clock, metrics, storage, keys, audit, disk, cookieKeys });
   } catch (error) {
     await storage.close();
     throw error;
@@ -77,26 +87,32 @@ interface Parts {
   readonly metrics: Metrics;
   readonly storage: Storage;
   readonly keys: Keys;
+  readonly audit: Audit;
   readonly disk: DiskSnapshot;
   readonly cookieKeys: readonly string[];
 }
 
 function joinRooms(parts: Parts): App {
-  const { config, log, clock, metrics, storage, keys, cookieKeys } = parts;
-  const { issuer, hostedDomains, sessionSeconds, longestTokenSeconds } = config;
-  const accounts = createAccounts({ store: storage.accounts, hostedDomains, clock });
-  const clients = createClients({ store: storage.clients, clock });
-  const audiences = createAudiences({ issuer, names: config.audiences, longestTokenSeconds });
+  const { config, log, clock, metrics, storage, keys, audit, cookieKeys } = parts;
+  const { issuer, hostedDomains, sessionSeconds, longestTokenSeconds, trustedProxies } = config;
+  const domains = { hosted: hostedDomains, upstream: config.upstreams.flatMap((upstream) => upstream.domains).filter((domain) => !isConsumerDomain(domain)) };
+  const identities = createIdentities({ store: storage.identities, domains, clock });
+  const accounts = createAccounts({ store: storage.accounts, groups: storage.groups, domains, clock });
+  const clients = createClients({ issuer, store: storage.clients, clock });
+  const audiences = createAudiences({ store: storage.audiences, issuer, names: config.audiences, rings: config.keys.rings, longestTokenSeconds, clock });
   const assets = loadAssets();
   const pages = createPages({ assets, productName: 'Vouch' });
   const protocol = createIssuer({
-    issuer, sessionSeconds, longestTokenSeconds, rings: config.keys.rings, cookieKeys, keys, accounts, clients, audiences, clock,
+    issuer, sessionSeconds, longestTokenSeconds, trustedProxies, rings: config.keys.rings, cookieKeys, keys, accounts, clients, audiences, audit, clock,
     durable: storage.durable, volatile: storage.volatile,
     events: createProviderEvents(log, metrics),
     renderErrorPage: (error) => renderProtocolError(pages, error),
+    renderSignOutPage: (options) => pages.renderSignOutPage(options),
+    renderSignedOutPage: () => pages.renderSignedOutPage(),
+    renderPostingPage: (posting) => pages.renderPostingPage(posting),
   });
-  const browser = createBrowserGroup({ ...parts, accounts, protocol, pages, assets });
-  const admin = createAdminGroup(parts, protocol);
+  const browser = createBrowserGroup({ ...parts, accounts, identities, protocol, pages, assets });
+  const admin = createAdminGroup({ ...parts, accounts, clients, audiences }, protocol);
   const health = createHealth(async () => {
     await storage.check();
     return keys.maySign(keys.current()) ? undefined : 'out of touch with the signing keys';
@@ -107,14 +123,16 @@ function joinRooms(parts: Parts): App {
     // The four groups: documents and operations before the limits, then protocol, browser and admin.
     handle: createFront({ issuer, open: [documents, health.answer], guarded: [protocol.handle, browser, admin], renderLost: () => renderLost(pages, issuer) }),
     handleOps: createOps(metrics, health),
-    accounts, clients, keys,
+    accounts, identities, clients, audiences, audit, keys,
     start: async () => {
       await keys.start();
+      audit.start();
       housekeeping.start();
     },
     beginDrain: health.beginDrain,
     close: async () => {
       housekeeping.stop();
+      await audit.stop();
       await keys.stop();
       await storage.close();
     },
@@ -143,16 +161,22 @@ function createDocumentGroup(protocol: Issuer, keys: Keys, trustedProxies: numbe
 
 interface BrowserParts extends Parts {
   readonly accounts: Accounts;
+  readonly identities: Identities;
   readonly protocol: Issuer;
   readonly pages: Pages;
   readonly assets: Assets;
 }
 
-function createBrowserGroup({ config, clock, log, metrics, storage, accounts, protocol, pages, assets }: BrowserParts): Group {
+function createBrowserGroup({ config, clock, log, metrics, storage, audit, accounts, identities, protocol, pages, assets }: BrowserParts): Group {
   const koa = new Koa();
   koa.silent = true; // login/ answers its own trouble; what is left is a client that hung up
   const { issuer } = config;
-  koa.use(createLogin({ issuer, accounts, interactions: protocol.interactions, transient: storage.transient, pages, assets, clock, events: createLoginEvents(log, metrics) }).routes());
+  const passkeys = createPasskeys({ store: storage.passkeys, clock });
+  const router = createLogin({
+    issuer, accounts, passkeys, identities, upstreams: config.upstreams, sessionSeconds: config.sessionSeconds, pages, assets, clock, interactions: protocol.interactions, browserSessions: protocol.browserSessions,
+    transient: storage.transient, attestationRoots: config.attestationRoots, events: createLoginEvents(log, metrics, audit, clock),
+  });
+  koa.use(router.routes());
   const answer = koa.callback();
   return (request, response, path) => {
     if (!path.startsWith('/login/')) return false;
@@ -194,11 +218,18 @@ function createHousekeeping({ storage, keys, disk, clock, log }: Parts, protocol
   };
 }
 
-function createAdminGroup({ keys, clock, log }: Parts, protocol: Issuer): Group {
+interface AdminParts extends Parts {
+  readonly accounts: Accounts;
+  readonly clients: Clients;
+  readonly audiences: Audiences;
+}
+
+function createAdminGroup({ config, keys, accounts, clients, audiences, audit, clock, log }: AdminParts, protocol: Issuer): Group {
   const koa = new Koa();
   koa.silent = true; // admin/ answers its own trouble
   const router = createAdmin({
-    verifyAdmin: protocol.verifyAdmin, keys: keys.administration, clock,
+    issuer: config.issuer, trustedProxies: config.trustedProxies,
+    verifyAdmin: protocol.verifyAdmin, keys: keys.administration, accounts, clients, audiences, audit, clock,
     events: {
       onDone: (what) => {
         log.info(what, 'an admin changed something');
@@ -271,11 +302,31 @@ function createKeyEvents(log: Log, metrics: Metrics): KeyEvents {
   };
 }
 
+function createAuditEvents(log: Log, metrics: Metrics): AuditEvents {
+  return {
+    onBatch: ({ rows, waitMs }) => {
+      metrics.observeAuditBatch(rows, waitMs);
+    },
+    // Where the database's owner cannot write: what shows that a later checkpoint was taken away.
+    onCheckpoint: (checkpoint) => {
+      log.info(checkpoint, 'the issuance record was sealed');
+    },
+    onDropped: (count) => {
+      metrics.countAlarm('audit_dropped');
+      log.warn({ count }, 'refusals came faster than they can be recorded; these were not');
+    },
+    onTrouble: (what, error) => {
+      log.warn({ error: describeError(error) }, what);
+    },
+  };
+}
+
 function createProviderEvents(log: Log, metrics: Metrics): ProviderEvents {
   return {
     onIssued: (issued) => {
-      metrics.countIssued(issued.audience);
-      log.info(issued, 'federation token issued');
+      metrics.countIssued(issued.audience ?? '');
+      if (issued.clause?.startsWith('audit mode') === true) metrics.countWouldDeny(issued.audience ?? '');
+      log.info(issued, 'token exchanged');
     },
     onRefused: ({ route, clientId, code, detail }) => {
       metrics.countRefused(route, code);
@@ -288,15 +339,29 @@ function createProviderEvents(log: Log, metrics: Metrics): ProviderEvents {
   };
 }
 
-function createLoginEvents(log: Log, metrics: Metrics): LoginEvents {
+function createLoginEvents(log: Log, metrics: Metrics, audit: Audit, clock: Clock): LoginEvents {
+  const note = (event: string, { accountId, clientId, ...detail }: { accountId: string; clientId?: string; by?: string; what?: string }) => {
+    audit.note({ kind: 'sign_in', event, at: clock.now(), accountId, clientId, detail });
+  };
   return {
     onSignedIn: (who) => {
+      note('signed_in', who);
       metrics.countSignIn('signed_in');
-      log.info(who, 'signed in with a passkey');
+      log.info(who, 'signed in');
+    },
+    onProvisioned: (who) => {
+      note('provisioned', who);
+      metrics.countSignIn('enrolled');
+      log.info(who, 'an upstream brought somebody new');
     },
     onEnrolled: (who) => {
+      note('enrolled', who);
       metrics.countSignIn('enrolled');
       log.info(who, 'enrolled with a passkey');
+    },
+    onAccountChanged: (change) => {
+      note('account_changed', change);
+      log.info(change, 'somebody changed how they sign in');
     },
     onTrouble: ({ route, code, error }) => {
       metrics.countSignIn('refused');

@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { describe, type ProgramInput } from '../command.ts';
 import { CliError } from '../errors.ts';
-import { createProviderUse } from '../use_session.ts';
+import { createProviderUse } from '../source_option.ts';
 import type { ClaimCondition, Rule } from './rule.ts';
 
 interface DoctorOptions {
@@ -74,9 +74,8 @@ export function addExplain(program: Command, input: ProgramInput): void {
     .option('--offline', "do not fetch the issuer's keys")
     .option('--json', 'as JSON')
     .action(async (given: string | undefined, options: { audience?: string; offline?: boolean; json?: boolean }) => {
-      const [{ explainToken }, { readSession }, { chooseIssuer }, { mintIdToken }] =
-        await Promise.all([import('./explain.ts'), import('../session.ts'), import('../sign_in.ts'), import('../provider_credential.ts')]);
-      const token = given === '-' ? await readStdin() : given ?? await mintIdToken(createProviderUse(input), options.audience);
+      const [{ explainToken }, { readSession }, { chooseIssuer }] = await Promise.all([import('./explain.ts'), import('../session.ts'), import('../sign_in.ts')]);
+      const token = given === '-' ? await readStdin() : given ?? await createProviderUse(input).source.idToken(options.audience);
       const session = await readSession(input.home).catch(() => undefined);
       const issuer = session?.issuer ?? await chooseIssuer(input.home, undefined, input.environment.issuer);
       await explainToken({ token, issuer, isOffline: options.offline === true, isJson: options.json === true, clock: input.clock });

@@ -5,14 +5,14 @@ import { CliError } from '../errors.ts';
 import { Malformed } from '../fields.ts';
 import { isLoopback } from '../formats.ts';
 import { printReport } from '../output.ts';
-import { mintAndExchange, mintIdToken, type ProviderUse } from '../provider_credential.ts';
+import { mintAndExchange, type ProviderUse } from '../provider_credential.ts';
 import type { Parameters } from '../providers/provider.ts';
 import { findProvider } from '../providers/providers.ts';
 import { makePrintable } from '../redact.ts';
 import { readSession } from '../session.ts';
 import { chooseIssuer } from '../sign_in.ts';
 import { formatDuration } from '../time.ts';
-import { requireFreshSession } from '../use_session.ts';
+import { requireFreshSession, type SessionUse } from '../use_session.ts';
 import { findAddressFault, isPublicAddress } from './addresses.ts';
 import { checkDiscovery, checkJwks, fetchDocument, Found, type Document } from './documents.ts';
 import { evaluateRule, examineToken, type Cause } from './evaluate.ts';
@@ -36,7 +36,7 @@ export interface DoctorRequest {
 }
 
 export interface DoctorTools {
-  readonly use: ProviderUse;
+  readonly use: ProviderUse & SessionUse;
   readonly issuerVariable: string | undefined;
   readonly variables: Readonly<Record<string, string | undefined>>;
   /** The addresses of a name, as this machine's DNS gives them. */
@@ -205,7 +205,7 @@ async function checkSession({ use }: Patient): Promise<string> {
 async function checkToken(patient: Patient): Promise<string | undefined> {
   const { use, target, parameters, audience, kids } = patient;
   if (target === undefined) return undefined;
-  const token = await mintIdToken(use, audience ?? parameters?.['audience']);
+  const token = await use.source.idToken(audience ?? parameters?.['audience']);
   patient.token = token;
   raise(examineToken({ token, target, now: use.clock(), kids }));
   return `${target.label} takes its form, key and times`;

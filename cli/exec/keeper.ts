@@ -7,7 +7,7 @@ import { CliError } from '../errors.ts';
 import { decodeClaims } from '../jwt.ts';
 import { listFolder, writePrivateFile } from '../home.ts';
 import { printNote } from '../output.ts';
-import { mintIdToken, obtainCredential, type ProviderUse } from '../provider_credential.ts';
+import { obtainCredential, type ProviderUse } from '../provider_credential.ts';
 import { takeToken, type Credential, type Variables } from '../providers/provider.ts';
 import type { ObtainedType } from '../types.ts';
 import { arrange, type Arrangement } from './arrangements.ts';
@@ -109,7 +109,7 @@ function chooseRenewal({ expiresAt }: Credential, now: number): number {
 async function keepIdToken(use: ProviderUse, { audience }: ObtainedType, { path }: NonNullable<Arrangement['idToken']>, credential: KeptCredential | undefined): Promise<{ renewIfDue: () => Promise<void> }> {
   const mint = async (): Promise<number> => {
     const askedAt = use.clock();
-    const token = await mintIdToken(use, audience);
+    const token = await use.source.idToken(audience);
     await writePrivateFile(path, token);
     const { exp } = decodeClaims(token) ?? {};
     return askedAt + Math.max(30_000, (typeof exp === 'number' ? exp * 1000 - askedAt : 0) / 2);

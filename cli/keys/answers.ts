@@ -1,7 +1,6 @@
-// What the admin API says of signing keys. Every text is made fit for a terminal here: a reason was typed by somebody.
-import { CliError } from '../errors.ts';
+// What the admin API says of signing keys.
+import { readAnswer, readText, takeText } from '../answers.ts';
 import { asFields, Malformed, takeBoolean, takeInstant, takeList, takeNullable, takeNumber, takeString, type Fields } from '../fields.ts';
-import { quoteSafely } from '../redact.ts';
 
 export interface Key {
   readonly kid: string;
@@ -78,6 +77,13 @@ export interface KeyEvent {
   readonly reason: string;
 }
 
+/** Tokens that a key has signed and that have not expired, for one audience. */
+export interface LiveTokens {
+  readonly kid: string;
+  readonly audience: string;
+  readonly count: number;
+}
+
 export interface Move {
   readonly kind: string;
   readonly ring: string;
@@ -96,7 +102,7 @@ export function listPublished(rings: readonly Ring[]): readonly string[] {
   return [...keys].sort((a, b) => PUBLISHED.indexOf(a.state) - PUBLISHED.indexOf(b.state)).map(({ kid }) => kid);
 }
 
-export const readOverview = (fields: Fields): Overview => read(() => ({
+export const readOverview = (fields: Fields): Overview => readAnswer(() => ({
   version: takeVersion(fields, 'version'),
   now: takeInstant(fields, 'now'),
   rings: takeList(fields, 'rings', readRing),
@@ -104,7 +110,7 @@ export const readOverview = (fields: Fields): Overview => read(() => ({
   policy: readPolicy(takeNullable(fields, 'policy', (all, name) => asFields(all[name], `"${name}"`)) ?? {}),
 }));
 
-export const readVerifiers = (fields: Fields): readonly Verifier[] => read(() => takeList(fields, 'verifiers', (item) => {
+export const readVerifiers = (fields: Fields): readonly Verifier[] => readAnswer(() => takeList(fields, 'verifiers', (item) => {
   const verifier = asFields(item, 'a verifier');
   return {
     family: takeText(verifier, 'family'), network: takeText(verifier, 'network'),
@@ -114,7 +120,7 @@ export const readVerifiers = (fields: Fields): readonly Verifier[] => read(() =>
   };
 }));
 
-export const readEvents = (fields: Fields): readonly KeyEvent[] => read(() => takeList(fields, 'events', (item) => {
+export const readEvents = (fields: Fields): readonly KeyEvent[] => readAnswer(() => takeList(fields, 'events', (item) => {
   const event = asFields(item, 'an event');
   return {
     at: takeInstant(event, 'at'), version: takeVersion(event, 'version'),
@@ -123,12 +129,17 @@ export const readEvents = (fields: Fields): readonly KeyEvent[] => read(() => ta
   };
 }));
 
-export const readMoves = (fields: Fields): readonly Move[] => read(() => takeList(fields, 'moves', (item) => {
+export const readMoves = (fields: Fields): readonly Move[] => readAnswer(() => takeList(fields, 'moves', (item) => {
   const move = asFields(item, 'a move');
   return { kind: takeText(move, 'kind'), ring: takeText(move, 'ring'), kid: takeNullable(move, 'kid', takeText) };
 }));
 
-export const readCount = (fields: Fields, name: string): number => read(() => takeNumber(fields, name));
+export const readLiveTokens = (fields: Fields): readonly LiveTokens[] => readAnswer(() => takeList(fields, 'live', (item) => {
+  const live = asFields(item, 'a count of tokens');
+  return { kid: takeText(live, 'kid'), audience: takeText(live, 'audience'), count: takeNumber(live, 'count') };
+}));
+
+export const readCount = (fields: Fields, name: string): number => readAnswer(() => takeNumber(fields, name));
 
 function readRing(item: unknown): Ring {
   const fields = asFields(item, 'a ring');
@@ -174,28 +185,9 @@ function readPolicy(fields: Fields): Policy {
   };
 }
 
-const takeText = (fields: Fields, name: string): string => quoteSafely(takeString(fields, name));
-
-function readText(value: unknown): string {
-  if (typeof value !== 'string') throw new Malformed('an item is not a text');
-  return quoteSafely(value);
-}
-
 /** Versions are 64 bits wide, and texts therefore. */
 function takeVersion(fields: Fields, name: string): bigint {
   const text = takeString(fields, name);
   if (!/^\d{1,19}$/.test(text)) throw new Malformed(`"${name}" is not a version`);
   return BigInt(text);
-}
-
-function read<T>(work: () => T): T {
-  try {
-    return work();
-  } catch (error) {
-    if (!(error instanceof Malformed)) throw error;
-    throw new CliError('refused', `the issuer's answer cannot be read: ${error.message}`, {
-      hints: ['check that this vouch and the issuer are of one version'],
-      cause: error,
-    });
-  }
 }

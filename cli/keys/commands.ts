@@ -1,25 +1,17 @@
 // vouch keys ...: how each is spelled. What they do is loaded when needed.
 import type { Command } from 'commander';
+import { addAdminCommand, checkChoice, checkWholeNumber, createApi, type AdminOptions as Common } from '../admin_command.ts';
 import type { AdminApi } from '../admin_api.ts';
 import { describe, type ProgramInput } from '../command.ts';
-import { CliError } from '../errors.ts';
 
-interface Common {
-  readonly json?: boolean;
-  readonly browser: boolean;
-}
-
-const ALGORITHMS = ['RS256', 'ES256'];
+const ALGORITHMS = ['RS256', 'ES256'] as const;
 const DEFAULT_LIMIT = '20';
 const MOST_EVENTS = 500;
 
 export function addKeys(program: Command, input: ProgramInput): void {
   const keys = describe(program.command('keys'), "See and change the issuer's signing keys, as an admin.", 'vouch keys list');
-  const add = (name: string, about: string, example: string): Command =>
-    describe(keys.command(name), about, example)
-      .option('--json', 'as JSON')
-      .option('--no-browser', 'only print the address of the sign-in page, if one is needed');
-  const connect = (options: Common): Promise<AdminApi> => createApi(input, options);
+  const add = (name: string, about: string, example: string): Command => addAdminCommand(keys, name, about, example);
+  const connect = (options: Common): Promise<AdminApi> => createApi(input, options, '`vouch keys list`');
 
   add('list', 'List the rings, what happens to each key next, and the instances.', 'vouch keys list')
     .action(async (options: Common) => {
@@ -52,7 +44,7 @@ export function addKeys(program: Command, input: ProgramInput): void {
   add('history', 'Show who changed what, when and why.', 'vouch keys history --limit 50')
     .option('--limit <count>', `how many changes, ${MOST_EVENTS} at most`, DEFAULT_LIMIT)
     .action(async (options: Common & { limit: string }) => {
-      const limit = checkLimit(options.limit);
+      const limit = checkWholeNumber('--limit', options.limit, 1, MOST_EVENTS);
       const { showHistory } = await import('./reports.ts');
       await showHistory(await connect(options), { limit, isJson: options.json === true });
     });
@@ -68,19 +60,4 @@ export function addKeys(program: Command, input: ProgramInput): void {
     });
 }
 
-async function createApi({ home, clock, environment }: ProgramInput, options: Common): Promise<AdminApi> {
-  const [{ createAdminApi }, { chooseIssuer }, { createConnect }] = await Promise.all([import('../admin_api.ts'), import('../sign_in.ts'), import('../use_session.ts')]);
-  const issuer = await chooseIssuer(home, undefined, environment.issuer);
-  return createAdminApi({ home, clock, issuer, connect: createConnect(clock), opensBrowser: options.browser, browser: environment.browser });
-}
-
-function checkAlgorithm(text: string): string {
-  if (ALGORITHMS.includes(text)) return text;
-  throw new CliError('usage', `--alg must be ${ALGORITHMS.join(' or ')}`);
-}
-
-function checkLimit(text: string): number {
-  const limit = /^\d{1,3}$/.test(text) ? Number(text) : 0;
-  if (limit >= 1 && limit <= MOST_EVENTS) return limit;
-  throw new CliError('usage', `--limit must be a whole number from 1 to ${MOST_EVENTS}`);
-}
+const checkAlgorithm = (text: string): string => checkChoice('--alg', text, ALGORITHMS);

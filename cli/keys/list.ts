@@ -3,7 +3,7 @@ import type { AdminApi } from '../admin_api.ts';
 import { printReport } from '../output.ts';
 import { formatDuration, formatInstant } from '../time.ts';
 import { isPublished, readOverview, readVerifiers, type Instance, type Key, type Overview, type Ring, type Verifier } from './answers.ts';
-import { joinSome, renderTable } from './table.ts';
+import { joinSome, renderTable } from '../table.ts';
 
 /** Prints the rings and the instances; with `--json` the API's own answer, with its verifiers. */
 export async function listKeys(api: AdminApi, isJson: boolean): Promise<void> {

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AdminApi } from '../admin_api.ts';
 import { formatDuration } from '../time.ts';
+import { request } from '../wire.ts';
 import { readOverview, type Instance, type Overview } from './answers.ts';
 
 const PROOF_MS = 30_000;
@@ -38,10 +39,9 @@ export async function proveJwks(issuer: string, kid: string): Promise<Proof> {
 
 async function findFault(url: string, kid: string): Promise<string | undefined> {
   try {
-    const response = await fetch(`${url}?nocache=${randomBytes(8).toString('hex')}`, {
+    const response = await request(`${url}?nocache=${randomBytes(8).toString('hex')}`, {
       // Not a verifier: its family must be told apart from those that a rotation waits for.
       headers: { 'user-agent': 'vouch-proof', 'cache-control': 'no-cache' },
-      redirect: 'manual',
       signal: AbortSignal.timeout(FETCH_TIMEOUT_MS),
     });
     if (response.status !== 200) return `it answered ${response.status}`;

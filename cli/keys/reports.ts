@@ -3,7 +3,7 @@ import type { AdminApi } from '../admin_api.ts';
 import { printReport } from '../output.ts';
 import { formatDuration, formatInstant } from '../time.ts';
 import { readCount, readEvents, readOverview, readVerifiers } from './answers.ts';
-import { joinSome, renderTable } from './table.ts';
+import { joinSome, renderTable } from '../table.ts';
 
 /** Prints the last `limit` changes, newest first. */
 export async function showHistory(api: AdminApi, { limit, isJson }: { limit: number; isJson: boolean }): Promise<void> {

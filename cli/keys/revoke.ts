@@ -1,13 +1,14 @@
 // vouch keys revoke: drops a key at once everywhere, and proves that it is gone.
-import { createInterface } from 'node:readline/promises';
 import type { AdminApi } from '../admin_api.ts';
+import { confirmByTyping, requireSomebodyToAsk } from '../confirm.ts';
 import { CliError } from '../errors.ts';
 import { printNote, printReport } from '../output.ts';
 import { formatDuration } from '../time.ts';
-import { isPublished, readMoves, readOverview, readVerifiers, type Key, type Move, type Overview, type Ring, type Verifier } from './answers.ts';
+import { isPublished, readLiveTokens, readMoves, readOverview, readVerifiers, type Key, type LiveTokens, type Move, type Overview, type Ring, type Verifier } from './answers.ts';
+import { countTokens, describeLiveTokens } from './live_tokens.ts';
 import { MANUAL_STEPS, renderManualSteps } from './manual_steps.ts';
 import { proveInstances, proveJwks, type Proof } from './prove.ts';
-import { joinSome } from './table.ts';
+import { joinSome } from '../table.ts';
 
 export interface RevokeOptions {
   readonly kid: string;
@@ -25,21 +26,20 @@ export async function revokeKey(api: AdminApi, options: RevokeOptions): Promise<
   refuseBadInput(options);
   const overview = readOverview(await api.get('/keys'));
   const { key, ring } = findKey(overview, options.kid);
-  printNote(describeBlast(key, ring, overview, readVerifiers(await api.get('/keys/verifiers')), api.issuer));
-  if (!options.isSure) await confirm(key.kid);
+  const live = readLiveTokens(await api.get('/keys/live-tokens'));
+  printNote(describeBlast({ key, ring, overview, live, verifiers: readVerifiers(await api.get('/keys/verifiers')), issuer: api.issuer }));
+  if (!options.isSure) await confirmByTyping({ question: 'Type the kid to revoke it: ', expected: key.kid, refusal: 'that is not the kid: nothing was revoked' });
   const moves = readMoves(await api.post(`/keys/${key.kid}/revoke`, { reason: options.reason.trim() }));
   const [proofs, failure] = await prove(api, key, options.isJson ? () => Promise.resolve() : printReport, moves);
   const isProved = failure === undefined && proofs.every((proof) => proof.isProved);
-  if (options.isJson) await printReport(JSON.stringify(describeAsJson(key, moves, proofs, isProved), null, 2));
+  if (options.isJson) await printReport(JSON.stringify(describeAsJson({ key, moves, proofs, isProved, liveTokens: countTokens(live, key.kid) }), null, 2));
   if (!isProved) throw createUnproved(key, proofs, failure);
 }
 
 function refuseBadInput({ kid, reason, isSure }: RevokeOptions): void {
   if (!KID.test(kid)) throw new CliError('usage', 'the kid must be letters, digits, _ and -, as `vouch keys list` shows it');
   if (reason.trim() === '' || reason.length > MAX_REASON_LENGTH) throw new CliError('usage', `--reason must be a sentence of at most ${MAX_REASON_LENGTH} characters`);
-  if (!isSure && !process.stdin.isTTY) {
-    throw new CliError('usage', 'nobody can be asked: standard input is not a terminal', { hints: ['add --yes if you are sure'] });
-  }
+  requireSomebodyToAsk(isSure);
 }
 
 function findKey({ rings }: Overview, kid: string): { key: Key; ring: Ring } {
@@ -52,13 +52,23 @@ function findKey({ rings }: Overview, kid: string): { key: Key; ring: Ring } {
   throw new CliError('refused', `there is no signing key ${kid}`, { hints: ['see `vouch keys list`'] });
 }
 
-function describeBlast(key: Key, ring: Ring, { now }: Overview, verifiers: readonly Verifier[], issuer: string): string {
+interface Blast {
+  readonly key: Key;
+  readonly ring: Ring;
+  readonly overview: Overview;
+  readonly live: readonly LiveTokens[];
+  readonly verifiers: readonly Verifier[];
+  readonly issuer: string;
+}
+
+function describeBlast({ key, ring, overview: { now }, live, verifiers, issuer }: Blast): string {
   const standby = ring.keys.find(({ state }) => state === 'pending');
   const caches = verifiers.filter(({ lastVersion }) => lastVersion >= key.publishedVersion);
   const cacheLine = caches.length === 0 ? 'no verifier is known to have fetched it' : `fetched by ${joinSome(caches.map(({ family, network, lastFetchAt }) => `${family} ${network} (${formatDuration(now - lastFetchAt)} ago)`), 5)}: they may hold it until they fetch again`;
   return [
     `Revoking ${key.kid} of ${key.ring}: ${key.state}, published ${formatDuration(now - key.publishedAt)} ago. It cannot be undone.`,
     `  - ${CONSEQUENCES[key.state]?.(standby) ?? 'it leaves the JWKS at once'}`,
+    `  - tokens of it that are still alive: ${describeLiveTokens(live, key.kid)}`,
     ...(key.state === 'pending' ? [] : [
       '  - tokens that it signed stop verifying here at once, and at verifiers as they fetch; sessions go on by their refresh tokens',
       '  - this command\'s own sign-in may be signed by it: the proof then asks for the passkey once more',
@@ -74,16 +84,6 @@ const CONSEQUENCES: Readonly<Record<string, (standby: Key | undefined) => string
   pending: () => 'nothing that signs changes; a new standby is published, whose lead begins anew',
   retiring: () => 'nothing that signs changes',
 };
-
-async function confirm(kid: string): Promise<void> {
-  const asking = createInterface({ input: process.stdin, output: process.stderr });
-  const gone = new Promise<string>((resolve) => { asking.once('close', () => { resolve(''); }); });
-  // The interface takes Ctrl-C for itself; it means here what it means everywhere.
-  asking.on('SIGINT', () => { process.kill(process.pid, 'SIGINT'); });
-  const answer = await Promise.race([asking.question('Type the kid to revoke it: '), gone]);
-  asking.close();
-  if (answer.trim() !== kid) throw new CliError('other', 'that is not the kid: nothing was revoked');
-}
 
 type Print = (text: string) => Promise<void>;
 
@@ -109,9 +109,17 @@ const MOVES: Readonly<Record<string, (kid: string) => string>> = {
 
 const renderProof = ({ isProved, sentence }: Proof): string => `${isProved ? 'proved' : 'not proved'}: ${sentence}`;
 
-function describeAsJson(key: Key, moves: readonly Move[], proofs: readonly Proof[], isProved: boolean): unknown {
+interface Outcome {
+  readonly key: Key;
+  readonly moves: readonly Move[];
+  readonly proofs: readonly Proof[];
+  readonly isProved: boolean;
+  readonly liveTokens: number;
+}
+
+function describeAsJson({ key, moves, proofs, isProved, liveTokens }: Outcome): unknown {
   return {
-    revoked: { kid: key.kid, ring: key.ring, was: key.state },
+    revoked: { kid: key.kid, ring: key.ring, was: key.state, live_tokens: liveTokens },
     moves: moves.map(({ kind, ring, kid }) => ({ kind, ring, kid: kid ?? null })),
     is_proved: isProved,
     proofs: proofs.map(({ what, subject, isProved: isThisProved, sentence }) => ({ what, subject, is_proved: isThisProved, sentence })),

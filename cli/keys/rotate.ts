@@ -3,8 +3,9 @@ import type { AdminApi } from '../admin_api.ts';
 import { CliError } from '../errors.ts';
 import { printReport } from '../output.ts';
 import { formatDuration, formatInstant } from '../time.ts';
-import { listPublished, readMoves, readOverview, type Key, type Move, type Overview, type Ring } from './answers.ts';
+import { listPublished, readLiveTokens, readMoves, readOverview, type Key, type LiveTokens, type Move, type Overview, type Ring } from './answers.ts';
 import { describeWaiting } from './list.ts';
+import { countTokens, describeLiveTokens, presentLiveTokens } from './live_tokens.ts';
 import { MANUAL_STEPS, renderManualSteps } from './manual_steps.ts';
 
 export interface RotateOptions {
@@ -17,8 +18,9 @@ export interface RotateOptions {
 export async function rotateKeys(api: AdminApi, { ring: name, isPlan, isJson }: RotateOptions): Promise<void> {
   const overview = readOverview(await api.get('/keys'));
   const plan = planRotation(overview, name);
+  const live = readLiveTokens(await api.get('/keys/live-tokens'));
   const moves = isPlan ? [] : readMoves(await api.post('/keys/rotate', { ring: name }));
-  const outcome = { plan, overview, isPlan, moves, issuer: api.issuer };
+  const outcome = { plan, overview, isPlan, moves, live, issuer: api.issuer };
   await printReport(isJson ? JSON.stringify(describeAsJson(outcome), null, 2) : describe(outcome));
 }
 
@@ -76,6 +78,8 @@ interface Outcome {
   readonly overview: Overview;
   readonly isPlan: boolean;
   readonly moves: readonly Move[];
+  /** What the keys of every ring have signed and what has not expired. */
+  readonly live: readonly LiveTokens[];
   readonly issuer: string;
 }
 
@@ -88,6 +92,8 @@ function describe(outcome: Outcome): string {
     describeTimeline(outcome),
     `JWKS before  ${plan.before.join(', ')}`,
     `JWKS after   ${plan.after.join(', ')}, and a new standby that is made then`,
+    'Tokens still alive, by the key that signed them:',
+    ...plan.before.map((kid) => `  ${kid}  ${describeLiveTokens(outcome.live, kid)}`),
     '',
     renderManualSteps(issuer),
     ...(isPlan && plan.ring.next.isRequested ? ['', `A rotation of ${plan.ring.ring} is asked for already${overview.now >= plan.activationAt ? '' : `, and happens ${formatInstant(plan.activationAt)} at the earliest`}.`] : []),
@@ -129,6 +135,7 @@ function describeAsJson(outcome: Outcome): unknown {
     waits_for: { instances: plan.ring.next.lateInstances, verifiers: plan.ring.next.lateVerifiers, until: toIso(plan.forcedAt) },
     old_key: plan.active === undefined ? null : { kid: plan.active.kid, published_until: toIso(plan.publishedUntil), tokens_live_until: toIso(plan.tokensUntil) },
     jwks: { before: plan.before, after: plan.after, adds_new_standby: true },
+    live_tokens: plan.before.map((kid) => ({ kid, count: countTokens(outcome.live, kid), by_audience: presentLiveTokens(outcome.live, kid) })),
     moves: moves.map(({ kind, ring, kid }) => ({ kind, ring, kid: kid ?? null })),
     manual_steps: MANUAL_STEPS,
   };

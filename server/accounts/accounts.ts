@@ -1,23 +1,28 @@
 /*
- * Owns: people and services, their passkeys, the invitations by which they come in, and which company a person belongs to.
+ * Owns: people and services, their passkeys and upstream identities, the invitations by which they come in, and which
+ * company a person belongs to.
  * Never: speaks WebAuthn or HTTP; keeps an invitation's token.
- * Keeps true: an invitation brings in one account; `hd` is only ever a domain that the company has named its own.
+ * Keeps true: an invitation brings in one account; an account is left a way in; an e-mail never finds an account; `hd` is
+ * only ever a domain that the company has named its own.
  */
 import { createRandomValue, hashValue } from '../crypto/digest.ts';
 import { addSeconds, type Clock } from '../lib/clock.ts';
 import { Conflict, Refused } from '../lib/errors.ts';
 import { createUuid } from '../lib/identifier.ts';
 import { Secret } from '../lib/secret.ts';
-import { domainOf, isSubjectEmail } from '../oauth2/syntax.ts';
-import type { AccountRecord, AccountStore, InvitationRecord, PasskeyRecord } from '../storage/storage.ts';
+import { isSubjectEmail } from '../oauth2/syntax.ts';
+import type { AccountRecord, AccountStore, GroupStore, InvitationRecord } from '../storage/storage.ts';
+import { createGroups, type Groups } from './groups.ts';
+import { toAccount, type Account, type OwnDomains } from './hosted_domain.ts';
+import type { NewPasskey, Passkey } from './passkeys.ts';
+import { createServices, type Services } from './services.ts';
 
-export interface Account extends AccountRecord {
-  /** The company's domain, where the account's e-mail lies in one. */
-  readonly hostedDomain: string | undefined;
-}
+export type { Group, Groups } from './groups.ts';
+export { findHostedDomain, type Account, type OwnDomains } from './hosted_domain.ts';
+export { createIdentities, type EmailDispute, type Identities, type Identity, type UpstreamPerson } from './identities.ts';
+export { createPasskeys, type NewPasskey, type Passkey, type Passkeys } from './passkeys.ts';
+export type { NewService, Services } from './services.ts';
 
-export type Passkey = PasskeyRecord;
-export type NewPasskey = Omit<PasskeyRecord, 'accountId' | 'createdAt'>;
 export type Invitation = InvitationRecord;
 
 export interface Applicant {
@@ -30,6 +35,12 @@ export interface Applicant {
 export interface Accounts {
   /** The account if it exists and is not suspended. */
   find(id: string): Promise<Account | undefined>;
+  /** By its id or its e-mail (a service's subject), also a suspended one. */
+  lookUp(idOrEmail: string): Promise<Account | undefined>;
+  /** The first `limit` of a kind, by e-mail. */
+  list(kind: AccountRecord['kind'], limit: number): Promise<readonly AccountRecord[]>;
+  readonly services: Services;
+  readonly groups: Groups;
   hasAdmin(): Promise<boolean>;
   findPasskey(id: string): Promise<Passkey | undefined>;
   recordPasskeyUse: AccountStore['recordPasskeyUse'];
@@ -47,20 +58,28 @@ export interface Accounts {
 
 export interface AccountsOptions {
   readonly store: AccountStore;
-  readonly hostedDomains: readonly string[];
+  readonly groups: GroupStore;
+  readonly domains: OwnDomains;
   readonly clock: Clock;
 }
 
 const INVITATION_SECONDS = 24 * 3600;
 const LONGEST_NAME = 100;
 
-export function createAccounts({ store, hostedDomains, clock }: AccountsOptions): Accounts {
-  const toAccount = (record: AccountRecord): Account => ({ ...record, hostedDomain: findHostedDomain(record.email, hostedDomains) });
+export function createAccounts({ store, groups, domains, clock }: AccountsOptions): Accounts {
   return {
     find: async (id) => {
       const record = await store.find(id);
-      return record?.status === 'active' ? toAccount(record) : undefined;
+      return record?.status === 'active' ? toAccount(record, domains) : undefined;
     },
+    lookUp: async (idOrEmail) => {
+      const id = idOrEmail.includes('@') ? (await store.findByEmail(idOrEmail))?.id : idOrEmail;
+      const record = id === undefined ? undefined : await store.find(id);
+      return record === undefined ? undefined : toAccount(record, domains);
+    },
+    list: (kind, limit) => store.list(kind, limit),
+    services: createServices({ store, clock }),
+    groups: createGroups({ store: groups, clock }),
     hasAdmin: () => store.hasAdmin(),
     findPasskey: (id) => store.findPasskey(id),
     recordPasskeyUse: (id, use) => store.recordPasskeyUse(id, use),
@@ -74,7 +93,7 @@ export function createAccounts({ store, hostedDomains, clock }: AccountsOptions)
     findInvitation: (token) => store.findOpenInvitation(hashValue(token), clock.now()),
     findInvitee: async (token) => {
       const record = await store.findInvitee(hashValue(token));
-      return record === undefined ? undefined : toAccount(record);
+      return record === undefined ? undefined : toAccount(record, domains);
     },
     prepare: async (typedEmail, typedName) => {
       const email = checkEmail(typedEmail);
@@ -82,27 +101,21 @@ export function createAccounts({ store, hostedDomains, clock }: AccountsOptions)
       if ((await store.findByEmail(email)) !== undefined) throw emailTaken();
       return { id: createUuid(clock.now()), email, name };
     },
-    accept: async (token, applicant, passkey) => {
+    accept: async (token, applicant, { attestation, ...passkey }) => {
       const at = clock.now();
       const invitation = await store.findOpenInvitation(hashValue(token), at);
       if (invitation === undefined) throw invitationOver();
       // Nobody has shown that mail to this address arrives: the token says so (`email_verified`: false).
       const record: AccountRecord = { ...applicant, kind: 'person', isEmailVerified: false, role: invitation.role, status: 'active', createdAt: at };
       const isAccepted = await store
-        .acceptInvitation(invitation.tokenHash, record, { ...passkey, accountId: record.id, createdAt: at }, at)
+        .acceptInvitation(invitation.tokenHash, record, { ...passkey, accountId: record.id, createdAt: at }, at, attestation)
         .catch((error: unknown) => {
           throw error instanceof Conflict ? emailTaken() : error;
         });
       if (!isAccepted) throw invitationOver();
-      return toAccount(record);
+      return toAccount(record, domains);
     },
   };
-}
-
-/** The e-mail's domain, if the company has named it its own. Exact: a subdomain is another domain. */
-export function findHostedDomain(email: string, hostedDomains: readonly string[]): string | undefined {
-  const domain = domainOf(email);
-  return hostedDomains.includes(domain) ? domain : undefined;
 }
 
 function checkEmail(typed: string): string {

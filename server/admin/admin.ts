@@ -1,25 +1,44 @@
 /*
- * Owns: the admin API: who may call it, and what it says. Keys so far.
+ * Owns: the admin API: who may call it, what it takes and says, and the record of what admins did.
  * Never: decides what a noun's room decides; answers a request without knowing whose it is.
- * Keeps true: a change names its admin in its history; what cannot be undone needs a fresh sign-in.
+ * Keeps true: nothing is changed before it is on record who asked for it; what cannot be undone needs a fresh sign-in.
  */
 import Router from '@koa/router';
 import type { Context } from 'koa';
+import type { z } from 'zod';
+import type { Accounts } from '../accounts/accounts.ts';
+import type { Audiences } from '../audiences/audiences.ts';
+import type { Audit } from '../audit/audit.ts';
+import type { Clients } from '../clients/clients.ts';
+import { readAddress } from '../http/address.ts';
 import { readJsonBody } from '../http/body.ts';
 import type { Issuer } from '../issuer/issuer.ts';
 import type { KeyAdministration } from '../keys/keys.ts';
 import type { Clock } from '../lib/clock.ts';
-import { NotFound, Refused, Trouble } from '../lib/errors.ts';
-import { isSigningAlgorithm, type SigningAlgorithm } from '../oauth2/vocabulary.ts';
-import { authorize, type Admin, type Demand } from './authorize.ts';
-import { presentKey, presentMoves, presentOverview, presentVerifier } from './present.ts';
+import { Refused, Trouble } from '../lib/errors.ts';
+import type { JsonObject } from '../storage/storage.ts';
+import { createAccountRoutes } from './account_routes.ts';
+import { createAudienceRoutes } from './audience_routes.ts';
+import { createAuditRoutes } from './audit_routes.ts';
+import { authorize, type Admin } from './authorize.ts';
+import { createKeyRoutes } from './keys_routes.ts';
+import { describeApi } from './openapi.ts';
+import type { Route } from './route.ts';
 
-export const ADMIN_PATH = '/admin/api/v1';
+export const ADMIN_PATH = '/admin/api';
+
+const PREFIX = `${ADMIN_PATH}/v1`;
 
 export interface AdminOptions {
+  readonly issuer: string;
   readonly verifyAdmin: Issuer['verifyAdmin'];
   readonly keys: KeyAdministration;
+  readonly accounts: Accounts;
+  readonly clients: Clients;
+  readonly audiences: Audiences;
+  readonly audit: Audit;
   readonly clock: Clock;
+  readonly trustedProxies: number;
   readonly events: AdminEvents;
 }
 
@@ -29,72 +48,75 @@ export interface AdminEvents {
 }
 
 type Params = Context & { params: Record<string, string | undefined> };
-type Handler = (ctx: Params, admin: Admin) => Promise<object>;
-
-const READ: Demand = { scope: 'keys:read' };
-/** A rotation or a revocation is not done by whoever finds an unlocked laptop. */
-const WRITE: Demand = { scope: 'keys:write', maxAgeSeconds: 300 };
 
 export function createAdmin(options: AdminOptions): Router {
-  const router = new Router({ prefix: ADMIN_PATH });
-  const { keys } = options;
-  const route = (method: 'get' | 'post', path: string, demand: Demand, handler: Handler) => {
-    router[method](path, (ctx) => answer(ctx, demand, handler, options));
-  };
-  route('get', '/keys', READ, async () => presentOverview(await keys.overview()));
-  route('get', '/keys/verifiers', READ, async () => ({ verifiers: (await keys.verifiers()).map(presentVerifier) }));
-  route('get', '/keys/events', READ, async () => ({
-    events: (await keys.history(500)).map(({ at, version, ...event }) => ({ at: at.toISOString(), version: version.toString(), ...event })),
-  }));
-  route('get', '/keys/:kid', READ, async ({ params }) => {
-    const { rings } = await keys.overview();
-    const key = rings.flatMap((ring) => ring.keys).find(({ kid }) => kid === params.kid);
-    if (key === undefined) throw new NotFound(`there is no signing key ${params.kid ?? ''}`);
-    return presentKey(key);
-  });
-  route('post', '/keys/rotate', WRITE, async (ctx, admin) => ({ moves: presentMoves(await keys.rotate(await readRing(ctx), admin.accountId)) }));
-  route('post', '/keys/cancel', WRITE, async (ctx, admin) => {
-    await keys.cancel(await readRing(ctx), admin.accountId);
-    return { cancelled: true };
-  });
-  route('post', '/keys/rewrap', WRITE, async (_ctx, admin) => ({ rewrapped: await keys.rewrap(admin.accountId, () => undefined) }));
-  route('post', '/keys/:kid/revoke', WRITE, async (ctx, admin) => {
-    const { reason } = await readJsonBody(ctx.req);
-    if (typeof reason !== 'string' || reason.trim() === '' || reason.length > 500) throw new Refused('invalid_request', 'reason is required: a sentence of at most 500 characters, for the history');
-    const { revoked, moves } = await keys.revoke(ctx.params.kid ?? '', admin.accountId, reason.trim());
-    return { revoked: presentKey(revoked), moves: presentMoves(moves) };
+  const router = new Router();
+  const routes = [...createKeyRoutes(options), ...createAudienceRoutes(options), ...createAccountRoutes(options), ...createAuditRoutes(options)];
+  for (const row of routes) router[row.method](`${PREFIX}${row.path}`, (ctx) => answer(ctx, row, options));
+  const description = describeApi(options.issuer, PREFIX, routes);
+  router.get(`${ADMIN_PATH}/openapi.json`, (ctx) => {
+    ctx.body = description;
   });
   return router;
 }
 
-async function readRing(ctx: Params): Promise<SigningAlgorithm> {
-  const { ring } = await readJsonBody(ctx.req);
-  if (!isSigningAlgorithm(ring)) throw new Refused('invalid_request', 'ring is required: RS256 or ES256');
-  return ring;
-}
-
-async function answer(ctx: Params, demand: Demand, handler: Handler, { verifyAdmin, clock, events }: AdminOptions): Promise<void> {
+async function answer(ctx: Params, row: Route, options: AdminOptions): Promise<void> {
+  const { verifyAdmin, clock, events } = options;
   ctx.set({ 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' });
+  let admin: Admin | undefined;
   try {
-    const admin = await authorize(ctx.headers.authorization, demand, verifyAdmin, clock);
-    if ('status' in admin) {
-      ctx.set('WWW-Authenticate', admin.challenge);
-      refuse(ctx, admin.status, admin.error, admin.description);
-      events.onRefused({ path: ctx.path, code: admin.error, error: undefined });
+    const permitted = await authorize(ctx.headers.authorization, row.demand, verifyAdmin, clock);
+    if ('status' in permitted) {
+      ctx.set('WWW-Authenticate', permitted.challenge);
+      refuse(ctx, row, options, permitted.status, permitted.error, permitted.description, undefined);
+      events.onRefused({ path: ctx.path, code: permitted.error, error: undefined });
       return;
     }
-    ctx.body = await handler(ctx, admin);
+    admin = permitted;
+    const query = row.query === undefined ? {} : check(row.query, readQuery(ctx));
+    const given = row.body === undefined ? {} : await readJsonBody(ctx.req);
+    const body = row.body === undefined ? {} : check(row.body, given);
+    // Who asks for what is on record before it is done: a change that nobody can be asked about must not happen.
+    if (row.demand.maxAgeSeconds !== undefined) await options.audit.record([describeAct(ctx, row, admin, given, options)]);
+    ctx.body = await row.handle({ admin, params: ctx.params, query, body, ctx });
     if (ctx.method !== 'GET') events.onDone({ admin: admin.accountId, method: ctx.method, path: ctx.path });
   } catch (error) {
     const { status, code, description } = describe(error);
-    refuse(ctx, status, code, description);
+    if (status === 503) ctx.set('Retry-After', '1');
+    refuse(ctx, row, options, status, code, description, admin);
     events.onRefused({ path: ctx.path, code, error });
   }
 }
 
-function refuse(ctx: Context, status: number, error: string, description: string): void {
+/** The entry of what an admin asks for. Nothing secret is in a body: keys are public halves. */
+function describeAct(ctx: Params, row: Route, admin: Admin, body: Record<string, unknown>, { clock, trustedProxies }: AdminOptions) {
+  return {
+    kind: 'admin', event: row.name, at: clock.now(), accountId: admin.accountId, subject: admin.email,
+    ip: readAddress(ctx.req, trustedProxies), userAgent: ctx.headers['user-agent'], detail: { path: ctx.path, body: body as JsonObject },
+  } as const;
+}
+
+function readQuery(ctx: Context): Record<string, string> {
+  const repeated = Object.entries(ctx.query).find(([, value]) => Array.isArray(value));
+  if (repeated !== undefined) throw new Refused('invalid_request', `${repeated[0]} stands more than once`);
+  return { ...ctx.query } as Record<string, string>;
+}
+
+/** What the row's schema lets through. Throws Refused with everything that is wrong at once. */
+function check(schema: z.ZodType, value: unknown): Record<string, unknown> {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data as Record<string, unknown>;
+  const faults = parsed.error.issues.map(({ message, path }) => (path.length === 0 || message.startsWith(String(path[0])) ? message : `${path.join('.')}: ${message}`));
+  throw new Refused('invalid_request', faults.join('; '));
+}
+
+function refuse(ctx: Params, row: Route, { audit, clock, trustedProxies }: AdminOptions, status: number, code: string, description: string, admin: Admin | undefined): void {
   ctx.status = status;
-  ctx.body = { error, error_description: description };
+  ctx.body = { error: code, error_description: description };
+  audit.note({
+    kind: 'refusal', event: row.name, at: clock.now(), accountId: admin?.accountId, subject: admin?.email, code, reason: description,
+    ip: readAddress(ctx.req, trustedProxies), userAgent: ctx.headers['user-agent'], detail: { path: ctx.path },
+  });
 }
 
 function describe(error: unknown): { status: number; code: string; description: string } {

@@ -1,7 +1,7 @@
 /*
- * Owns: OAuth clients: the command line that ships with the product, and the relying parties that are registered.
+ * Owns: OAuth clients: the command line and the account page that ship with the product, and the registered relying parties.
  * Never: keeps a client secret that could be read back.
- * Keeps true: a client may do only what its record says; the built-in client cannot be shadowed.
+ * Keeps true: a client may do only what its record says; a built-in client cannot be shadowed.
  */
 import { createRandomValue, hashValue, isEqualInConstantTime } from '../crypto/digest.ts';
 import type { Clock } from '../lib/clock.ts';
@@ -9,6 +9,9 @@ import { Refused } from '../lib/errors.ts';
 import { Secret } from '../lib/secret.ts';
 import { GRANT_TYPE } from '../oauth2/vocabulary.ts';
 import type { ClientStore, JsonObject } from '../storage/storage.ts';
+import { createServiceClients, type ServiceClients } from './service_clients.ts';
+
+export { checkServiceKeys, type ServiceClients, type ServiceKeys } from './service_clients.ts';
 
 /** RFC 7591 2 names, as oidc-provider reads them. */
 export type ClientMetadata = JsonObject & { readonly client_id: string };
@@ -22,15 +25,21 @@ export interface NewClient {
   /** `none` for a public client; a secret is made for `client_secret_basic`; `private_key_jwt` brings its public keys. */
   readonly authentication: 'none' | 'client_secret_basic' | { readonly jwks: JsonObject };
   readonly canExchangeTokens?: boolean;
+  /** Where a browser may go on to once it is signed out (RP-Initiated Logout 3.1). */
+  readonly postLogoutRedirectUris?: readonly string[];
 }
 
 export interface Clients {
   find(id: string): Promise<ClientMetadata | undefined>;
   /** Gives the secret, once, where the client has one. Throws Refused, or Conflict when the id is taken. */
   register(client: NewClient): Promise<{ secret: Secret<string> | undefined }>;
+  readonly services: ServiceClients;
 }
 
 export const CLI_CLIENT_ID = 'vouch-cli';
+export const ACCOUNT_CLIENT_ID = 'vouch-account';
+/** Where the browser comes back to from signing in for the account page. */
+export const ACCOUNT_RETURN_PATH = '/login/account/return';
 
 /** A public native client (RFC 8252): it cannot keep a secret, so PKCE and a touch of the passkey stand in. */
 const CLI_CLIENT: ClientMetadata = {
@@ -43,15 +52,32 @@ const CLI_CLIENT: ClientMetadata = {
   redirect_uris: ['http://127.0.0.1/callback', 'http://[::1]/callback'],
 };
 
-export function createClients({ store, clock }: { store: ClientStore; clock: Clock }): Clients {
+/**
+ * The account page is a client like any other where it asks for a sign-in. It wants the browser's session and no token:
+ * it drops its PKCE verifier, so that the code it is given is of no use to anybody.
+ */
+const createAccountClient = (issuer: string): ClientMetadata => ({
+  client_id: ACCOUNT_CLIENT_ID,
+  client_name: 'Vouch',
+  application_type: 'web',
+  token_endpoint_auth_method: 'none',
+  grant_types: [GRANT_TYPE.authorizationCode],
+  response_types: ['code'],
+  redirect_uris: [issuer + ACCOUNT_RETURN_PATH],
+});
+
+export function createClients({ issuer, store, clock }: { issuer: string; store: ClientStore; clock: Clock }): Clients {
+  const builtIn = new Map([CLI_CLIENT, createAccountClient(issuer)].map((client) => [client.client_id, client]));
   return {
+    services: createServiceClients(store, clock),
     find: async (id) => {
-      if (id === CLI_CLIENT_ID) return CLI_CLIENT;
+      const own = builtIn.get(id);
+      if (own !== undefined) return own;
       const metadata = await store.find(id);
       return metadata === undefined ? undefined : { ...metadata, client_id: id };
     },
     register: async (client) => {
-      if (client.id === CLI_CLIENT_ID) throw new Refused('client_id_reserved', `${CLI_CLIENT_ID} is the built-in command line.`);
+      if (builtIn.has(client.id)) throw new Refused('client_id_reserved', `${client.id} is built in.`);
       if (!/^[A-Za-z0-9._-]{3,100}$/.test(client.id)) {
         throw new Refused('invalid_client_id', 'A client id has 3-100 letters, digits, dots, dashes or underscores.');
       }
@@ -62,12 +88,13 @@ export function createClients({ store, clock }: { store: ClientStore; clock: Clo
   };
 }
 
-function toMetadata({ id, name, redirectUris, kind, authentication, canExchangeTokens }: NewClient, secret: Secret<string> | undefined): JsonObject {
+function toMetadata({ id, name, redirectUris, postLogoutRedirectUris, kind, authentication, canExchangeTokens }: NewClient, secret: Secret<string> | undefined): JsonObject {
   return {
     client_id: id,
     client_name: name,
     application_type: kind,
     redirect_uris: redirectUris,
+    ...(postLogoutRedirectUris === undefined ? {} : { post_logout_redirect_uris: postLogoutRedirectUris }),
     response_types: ['code'],
     grant_types: [GRANT_TYPE.authorizationCode, GRANT_TYPE.refreshToken, ...(canExchangeTokens ? [GRANT_TYPE.tokenExchange] : [])],
     ...(typeof authentication === 'object'

@@ -8,6 +8,7 @@ import { resolve } from 'node:path';
 import type { ZodType } from 'zod';
 import { Secret } from '../lib/secret.ts';
 import { findPublicIssuerFault, isLoopback } from './issuer_url.ts';
+import type { UpstreamConfig } from './upstreams.ts';
 import { describeVariable, environmentSchema, type Environment } from './variables.ts';
 
 export interface Config {
@@ -24,9 +25,15 @@ export interface Config {
   readonly cookieKeys: Secret<readonly string[]> | undefined;
   readonly audiences: readonly string[];
   readonly hostedDomains: readonly string[];
+  readonly upstreams: readonly UpstreamConfig[];
+  /** PEM. */
+  readonly attestationRoots: readonly string[];
   readonly sessionSeconds: number;
   readonly longestTokenSeconds: number;
   readonly keys: KeyConfig;
+  /** How long the issuance record is kept. */
+  readonly auditRetentionDays: number;
+  readonly auditCheckpointSeconds: number;
   /** How many proxies in front are believed about the client's address. */
   readonly trustedProxies: number;
   readonly logLevel: Environment['VOUCH_LOG_LEVEL'];
@@ -62,8 +69,10 @@ export class ConfigError extends Error {
 }
 
 export { isLoopback };
+export { isConsumerDomain } from './domains.ts';
 export { ensureEmbeddedSecrets, type Secrets } from './embedded_secrets.ts';
 export { renderConfigTable } from './table.ts';
+export type { UpstreamConfig, UpstreamKind } from './upstreams.ts';
 
 /** Reads the whole configuration. Throws a ConfigError that names every fault, never a value of a secret. */
 export function loadConfig(env: Readonly<Record<string, string | undefined>> = process.env): Config {
@@ -93,6 +102,8 @@ function toConfig(env: Environment): Config {
     cookieKeys: env.VOUCH_COOKIE_KEYS === undefined ? undefined : new Secret(env.VOUCH_COOKIE_KEYS),
     audiences: env.VOUCH_AUDIENCES,
     hostedDomains: env.VOUCH_HOSTED_DOMAINS,
+    upstreams: env.VOUCH_UPSTREAMS,
+    attestationRoots: env.VOUCH_ATTESTATION_ROOTS,
     sessionSeconds: env.VOUCH_SESSION_SECONDS,
     longestTokenSeconds: env.VOUCH_LONGEST_TOKEN_SECONDS,
     keys: Object.freeze({
@@ -107,6 +118,8 @@ function toConfig(env: Environment): Config {
       pollSeconds: env.VOUCH_KEY_POLL_SECONDS,
       tickSeconds: env.VOUCH_KEY_TICK_SECONDS,
     }),
+    auditRetentionDays: env.VOUCH_AUDIT_RETENTION_DAYS,
+    auditCheckpointSeconds: env.VOUCH_AUDIT_CHECKPOINT_SECONDS,
     trustedProxies: env.VOUCH_TRUSTED_PROXIES,
     logLevel: env.VOUCH_LOG_LEVEL,
   };
@@ -117,7 +130,7 @@ interface Read {
   readonly faults: Fault[];
 }
 
-/** Takes each known variable, a secret also from the file that NAME_FILE names. An empty value counts as not set. */
+/** Takes each known variable, a secret or a long one also from the file that NAME_FILE names. An empty value counts as not set. */
 function readSecretFiles(env: Readonly<Record<string, string | undefined>>): Read {
   const values: Record<string, string> = {};
   const faults: Fault[] = [];
@@ -125,7 +138,8 @@ function readSecretFiles(env: Readonly<Record<string, string | undefined>>): Rea
     const direct = env[name];
     if (direct !== undefined && direct !== '') values[name] = direct;
     const file = env[`${name}_FILE`];
-    if (!describeVariable(schema).isSecret || file === undefined || file === '') continue;
+    const { isSecret, isLong } = describeVariable(schema);
+    if (!(isSecret || isLong) || file === undefined || file === '') continue;
     if (values[name] !== undefined) {
       faults.push({ variable: name, message: `is set twice, as ${name} and as ${name}_FILE; unset one` });
       continue;
@@ -149,6 +163,7 @@ function findProductionFaults(values: Readonly<Record<string, string>>): Fault[]
   const missing = Object.entries(REQUIRED_IN_PRODUCTION).flatMap(([variable, message]) =>
     values[variable] === undefined ? [{ variable, message: `must be set in production, as it is or as ${variable}_FILE; ${message}` }] : [],
   );
+  if (/"http:/.test(values.VOUCH_UPSTREAMS ?? '')) missing.push({ variable: 'VOUCH_UPSTREAMS', message: 'names an http issuer; in production an upstream must be https' });
   return [...(issuerFault === undefined ? [] : [{ variable: 'VOUCH_ISSUER', message: issuerFault }]), ...missing];
 }
 

@@ -8,6 +8,10 @@ export const CONSUMER_DOMAINS: ReadonlySet<string> = new Set([
   'fastmail.com', 'zoho.com', 'yandex.com', 'yandex.ru', 'mail.ru', 'qq.com', '163.com', '126.com', 'hey.com', 'tutanota.com',
 ]);
 
+export function isConsumerDomain(domain: string): boolean {
+  return CONSUMER_DOMAINS.has(domain);
+}
+
 export function isDomainName(value: string): boolean {
   return value.length <= 253 && /^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]$/.test(value);
 }

@@ -4,8 +4,8 @@ import { describeVariable, environmentSchema } from './variables.ts';
 /** The README's table of variables, in Markdown. */
 export function renderConfigTable(): string {
   const rows = Object.entries<ZodType>(environmentSchema.shape).map(([name, schema]) => {
-    const { description, defaultText, isSecret } = describeVariable(schema);
-    const names = isSecret ? `\`${name}\`, \`${name}_FILE\`` : `\`${name}\``;
+    const { description, defaultText, isSecret, isLong } = describeVariable(schema);
+    const names = isSecret || isLong ? `\`${name}\`, \`${name}_FILE\`` : `\`${name}\``;
     return `| ${names} | ${defaultText ?? readDefault(schema)} | ${description} |`;
   });
   return ['| variable | default | meaning |', '|---|---|---|', ...rows].join('\n');

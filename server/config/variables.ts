@@ -1,8 +1,10 @@
+import { X509Certificate } from 'node:crypto';
 import { z } from 'zod';
 import { isAudience } from '../oauth2/syntax.ts';
 import { isSigningAlgorithm, type SigningAlgorithm } from '../oauth2/vocabulary.ts';
 import { CONSUMER_DOMAINS, isDomainName } from './domains.ts';
 import { findIssuerFault } from './issuer_url.ts';
+import { upstreams } from './upstreams.ts';
 
 /*
  * Every variable, once: its check, its default, and what the README's table says of it. A variable marked `isSecret` may
@@ -14,6 +16,8 @@ interface About {
   /** What the table shows as default, where that is not simply the value. */
   readonly defaultText?: string;
   readonly isSecret?: true;
+  /** No secret, but too long for a variable: may also be given as a file. */
+  readonly isLong?: true;
 }
 
 const ABOUT = new Map<z.ZodType, About>();
@@ -84,6 +88,21 @@ const cookieKeys = z.string().transform((text, context) => {
   return keys;
 });
 
+const CERTIFICATE = /-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----/g;
+
+const certificates = z.string().transform((text, context) => {
+  const found = text.match(CERTIFICATE) ?? [];
+  if (found.length === 0) context.addIssue({ code: 'custom', message: 'holds no certificate in PEM (-----BEGIN CERTIFICATE-----)' });
+  found.forEach((pem, index) => {
+    try {
+      new X509Certificate(pem);
+    } catch {
+      context.addIssue({ code: 'custom', message: `holds a certificate that cannot be read, number ${index + 1}` });
+    }
+  });
+  return found;
+});
+
 export const environmentSchema = z.object({
   NODE_ENV: variable(z.enum(['production', 'development', 'test'], { error: 'must be production, development or test' }).default('development'), {
     description: '`production` refuses embedded storage, an http issuer and secrets made up at start.',
@@ -136,6 +155,14 @@ export const environmentSchema = z.object({
     }).default([]),
     { description: 'The company’s own e-mail domains: accounts in them get `hd`.', defaultText: 'none' },
   ),
+  VOUCH_UPSTREAMS: variable(upstreams.default([]), {
+    description: 'The issuers that people sign in with beside passkeys (Google Workspace, Entra, Okta, any OIDC issuer), as a JSON list of `id`, `name`, `issuer`, `clientId`, `clientSecret`, `domains`, and `statesHostedDomain` for one that states `hd` as Google does. Register `<issuer>/login/upstream/<id>/callback` there.',
+    defaultText: 'none', isSecret: true,
+  }),
+  VOUCH_ATTESTATION_ROOTS: variable(certificates.default([]), {
+    description: 'Certificates, in PEM, of makers of security keys and TPMs whose attestation is believed: their passkeys get `hwk` in `amr`.',
+    defaultText: 'Apple’s alone', isLong: true,
+  }),
   VOUCH_SESSION_SECONDS: variable(wholeNumber(300, 86_400).default(28_800), {
     description: 'How long a sign-in lasts at the most; no token outlives it.',
   }),
@@ -172,6 +199,12 @@ export const environmentSchema = z.object({
   }),
   VOUCH_KEY_TICK_SECONDS: variable(wholeNumber(1, 3_600).default(15), {
     description: 'How often an instance asks what should change, give or take a third.',
+  }),
+  VOUCH_AUDIT_RETENTION_DAYS: variable(wholeNumber(31, 36_500).default(400), {
+    description: 'How long the issuance record is kept, in days; a month is dropped once all of it is older.',
+  }),
+  VOUCH_AUDIT_CHECKPOINT_SECONDS: variable(wholeNumber(1, 86_400).default(60), {
+    description: 'How often the issuance record is sealed with a signature, in seconds.',
   }),
   VOUCH_TRUSTED_PROXIES: variable(wholeNumber(0, 10).default(0), {
     description: 'How many proxies of yours stand in front, each of which adds to `X-Forwarded-For`; 0 reads the connection’s own address.',

@@ -10,6 +10,7 @@ import { isSigningAlgorithm, type SigningAlgorithm } from '../oauth2/vocabulary.
 export interface JwsHeader {
   readonly alg: SigningAlgorithm;
   readonly kid: string;
+  /** Empty where a token has none. */
   readonly typ: string;
 }
 
@@ -20,12 +21,21 @@ export interface ParsedJws {
   readonly signature: Buffer;
 }
 
-/** Signs `claims`. RSA goes to the thread pool (a quarter of a millisecond would hold the event loop); P-256 is done at once. */
-export async function signJws(header: JwsHeader, claims: object, key: KeyObject): Promise<string> {
+/** Signs `claims` with a key at hand. */
+export function signJws(header: JwsHeader, claims: object, key: KeyObject): Promise<string> {
+  return composeJws(header, claims, (data) => signBytes(header.alg, data, key));
+}
+
+/** Signs `claims` by whatever makes signatures of the header's algorithm, in the form of RFC 7518 3. */
+export async function composeJws(header: JwsHeader, claims: object, signData: (data: Buffer) => Promise<Buffer> | Buffer): Promise<string> {
   const signingInput = `${encode(header)}.${encode(claims)}`;
-  const data = Buffer.from(signingInput);
-  const signature = header.alg === 'RS256' ? await signInPool(data, key) : derToRaw(sign('sha256', data, key));
+  const signature = await signData(Buffer.from(signingInput));
   return `${signingInput}.${signature.toString('base64url')}`;
+}
+
+/** RSA goes to the thread pool (a quarter of a millisecond would hold the event loop); P-256 is done at once. */
+export function signBytes(alg: SigningAlgorithm, data: Buffer, key: KeyObject): Promise<Buffer> | Buffer {
+  return alg === 'RS256' ? signInPool(data, key) : derToRaw(sign('sha256', data, key));
 }
 
 const COMPACT = /^([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)$/;
@@ -37,7 +47,7 @@ export function parseJws(token: string): ParsedJws | undefined {
   const header = decode(head);
   const claims = decode(body);
   if (header === undefined || claims === undefined) return undefined;
-  const { alg, kid, typ, crit, b64 } = header;
+  const { alg, kid, typ = '', crit, b64 } = header;
   // No extension is understood here, so a header that demands one must be refused (RFC 7515 4.1.11).
   if (!isSigningAlgorithm(alg) || typeof kid !== 'string' || typeof typ !== 'string' || crit !== undefined || b64 !== undefined) {
     return undefined;

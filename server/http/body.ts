@@ -10,9 +10,7 @@ export async function readJsonBody(request: IncomingMessage): Promise<Record<str
   if (!/^application\/json\s*(;|$)/i.test(request.headers['content-type'] ?? '')) {
     throw new Refused('invalid_request', 'Send the request as application/json.');
   }
-  const text = await rawBody(request, { limit: LARGEST_BODY_BYTES, encoding: 'utf-8' }).catch((cause: unknown) => {
-    throw new Refused('invalid_request', 'The request is too large or was cut off.', { cause });
-  });
+  const text = await readText(request);
   try {
     const value: unknown = JSON.parse(text);
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
@@ -20,4 +18,21 @@ export async function readJsonBody(request: IncomingMessage): Promise<Record<str
     // Said below, for both.
   }
   throw new Refused('invalid_request', 'The request is not a JSON object.');
+}
+
+/** Reads what a form posts. Throws Refused for another media type, too large a body, or a field that is there twice. */
+export async function readFormBody(request: IncomingMessage): Promise<ReadonlyMap<string, string>> {
+  if (!/^application\/x-www-form-urlencoded\s*(;|$)/i.test(request.headers['content-type'] ?? '')) {
+    throw new Refused('invalid_request', 'Send the form as application/x-www-form-urlencoded.');
+  }
+  const pairs = [...new URLSearchParams(await readText(request))];
+  const fields = new Map(pairs);
+  if (fields.size < pairs.length) throw new Refused('invalid_request', 'The form holds a field twice.');
+  return fields;
+}
+
+function readText(request: IncomingMessage): Promise<string> {
+  return rawBody(request, { limit: LARGEST_BODY_BYTES, encoding: 'utf-8' }).catch((cause: unknown) => {
+    throw new Refused('invalid_request', 'The request is too large or was cut off.', { cause });
+  });
 }

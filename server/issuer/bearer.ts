@@ -21,13 +21,19 @@ export interface BearerDependencies {
  * a sign-out since. Undefined when no token is shown; a reason, in a sentence, when it will not do.
  */
 export async function verifyBearer(authorization: string | undefined, audience: string, dependencies: BearerDependencies): Promise<Bearer | string | undefined> {
-  const token = /^Bearer +([A-Za-z0-9._~+/=-]+)$/i.exec(authorization ?? '')?.[1];
+  const token = readToken(authorization);
   if (token === undefined) return undefined;
   const { issuer, keys, accounts, clock, findSessionEnd } = dependencies;
   const now = toUnixSeconds(clock.now());
   const subject = verifyAccessToken(token, { issuer, audience }, keys, now);
   if (typeof subject === 'string') return `the access token is unusable: ${subject}`;
+  if (subject.grantId === undefined) return 'the access token is unusable: it is of a service account, which has no session';
   const [endsAt, account] = await Promise.all([findSessionEnd(subject.grantId), accounts.find(subject.accountId)]);
   if (endsAt === undefined || endsAt <= now || account === undefined) return 'the access token is unusable: its session has ended';
   return { subject, account };
+}
+
+/** The token of an Authorization header (RFC 6750 2.1); undefined where there is none. */
+export function readToken(authorization: string | undefined): string | undefined {
+  return /^Bearer +([A-Za-z0-9._~+/=-]+)$/i.exec(authorization ?? '')?.[1];
 }

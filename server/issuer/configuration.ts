@@ -1,15 +1,19 @@
-import { interactionPolicy, type Client, type Configuration, type JWKS, type KoaContextWithOIDC } from 'oidc-provider';
+import { interactionPolicy, type Client, type Configuration, type KoaContextWithOIDC } from 'oidc-provider';
 import type { Accounts } from '../accounts/accounts.ts';
-import { toPrivateJwk } from '../crypto/jwk.ts';
+import type { Audiences } from '../audiences/audiences.ts';
 import { toUnixSeconds, type Clock } from '../lib/clock.ts';
+import { fetchPublic } from '../http/guarded_fetch.ts';
 import { createUuid } from '../lib/identifier.ts';
 import type { KeySnapshot } from '../keys/keys.ts';
 import { SCOPES, SIGNING_ALGORITHMS } from '../oauth2/vocabulary.ts';
+import { completeAccessToken } from './access_token.ts';
 import { createAdapterFactory, type AdapterDependencies } from './adapter.ts';
 import { CLIENT_AUTHENTICATION } from './discovery.ts';
 import { toProtocolError } from './failure.ts';
-import { checkResource } from './resource.ts';
+import type { Posting } from './posting_page.ts';
+import { adminAudience, checkResource } from './resource.ts';
 import { ROUTES } from './routes.ts';
+import { toSigningKeys } from './signing_key.ts';
 
 export interface ConfigurationOptions extends AdapterDependencies {
   readonly issuer: string;
@@ -17,22 +21,30 @@ export interface ConfigurationOptions extends AdapterDependencies {
   readonly longestTokenSeconds: number;
   readonly cookieKeys: readonly string[];
   readonly accounts: Accounts;
+  readonly audiences: Audiences;
   readonly clock: Clock;
   /** An HTML page for a person whose browser brought a request that cannot be answered. */
   readonly renderErrorPage: (error: { code: string; description: string | undefined }) => string;
+  /** Asks a person whether to sign this browser out: a form to `action` with `xsrf`, and `logout` for yes. */
+  readonly renderSignOutPage: (options: { action: string; xsrf: string }) => string;
+  readonly renderSignedOutPage: () => string;
+  /** A form that the browser sends on by itself. */
+  readonly renderPostingPage: (posting: Posting) => string;
 }
 
 const ACCESS_TOKEN_SECONDS = 600;
 const ID_TOKEN_SECONDS = 600;
 const CODE_SECONDS = 60;
 const INTERACTION_SECONDS = 600;
+const LARGEST_JWKS_BYTES = 64 * 1024;
+const JWKS_TIMEOUT_MS = 2_500;
 
 /** Everything oidc-provider is told. It clones this: a change of keys means a new provider (issuer/provider.ts). */
 export function createConfiguration(options: ConfigurationOptions, snapshot: KeySnapshot): Configuration {
   const { issuer, sessionSeconds, longestTokenSeconds, cookieKeys } = options;
   return {
     adapter: createAdapterFactory(options),
-    jwks: toJwks(snapshot),
+    jwks: { keys: toSigningKeys(snapshot) },
     routes: {
       authorization: ROUTES.authorization,
       token: ROUTES.token,
@@ -43,7 +55,7 @@ export function createConfiguration(options: ConfigurationOptions, snapshot: Key
     },
     scopes: [...SCOPES],
     // `jti` and `hd` are claims like any other to the library; all of them come with `openid`.
-    claims: { openid: ['sub', 'jti', 'email', 'email_verified', 'hd', 'auth_time', 'amr'], email: ['email', 'email_verified'] },
+    claims: { openid: ['sub', 'jti', 'email', 'email_verified', 'hd', 'auth_time', 'amr', 'grant_id'], email: ['email', 'email_verified'] },
     responseTypes: ['code'],
     subjectTypes: ['public'],
     clientAuthMethods: [...CLIENT_AUTHENTICATION],
@@ -56,10 +68,10 @@ export function createConfiguration(options: ConfigurationOptions, snapshot: Key
     clockTolerance: 5,
     rotateRefreshToken: true,
     // Never for the admin API: whoever administers touches their passkey again when ten minutes are over.
-    issueRefreshToken: (_ctx, client: Client, code) => client.grantTypeAllowed('refresh_token') && [code.resource].flat().includes(issuer),
+    issueRefreshToken: (_ctx, client: Client, code) => client.grantTypeAllowed('refresh_token') && ![code.resource].flat().includes(adminAudience(issuer)),
     // A command line goes on when the browser's session is gone; the grant ends both.
     expiresWithSession: () => false,
-    findAccount: (_ctx, id) => findAccount(options, id),
+    findAccount: (_ctx, id, token) => findAccount(options, id, token?.grantId),
     interactions: { url: (_ctx, interaction) => `/login/${interaction.uid}`, policy: createPolicy() },
     cookies: {
       keys: [...cookieKeys],
@@ -68,7 +80,8 @@ export function createConfiguration(options: ConfigurationOptions, snapshot: Key
       short: { httpOnly: true, sameSite: 'lax', signed: true },
     },
     ttl: {
-      AccessToken: (ctx) => Math.min(ACCESS_TOKEN_SECONDS, longestTokenSeconds, secondsOfGrantLeft(ctx, options)),
+      AccessToken: (ctx, token) => Math.min(ACCESS_TOKEN_SECONDS, token.resourceServer?.accessTokenTTL ?? ACCESS_TOKEN_SECONDS, longestTokenSeconds, secondsOfGrantLeft(ctx, options)),
+      ClientCredentials: (_ctx, token) => Math.min(ACCESS_TOKEN_SECONDS, token.resourceServer?.accessTokenTTL ?? ACCESS_TOKEN_SECONDS, longestTokenSeconds),
       IdToken: (ctx) => Math.min(ID_TOKEN_SECONDS, longestTokenSeconds, secondsOfGrantLeft(ctx, options)),
       RefreshToken: (ctx) => secondsOfGrantLeft(ctx, options),
       AuthorizationCode: CODE_SECONDS,
@@ -76,13 +89,27 @@ export function createConfiguration(options: ConfigurationOptions, snapshot: Key
       Grant: sessionSeconds,
       Session: sessionSeconds,
     },
-    formats: { customizers: { jwt: describeSession } },
+    formats: { customizers: { jwt: (ctx, token, jwt) => completeAccessToken(ctx, token, jwt, options) } },
+    // All that the library ever fetches is a client's jwks_uri. Its own guard rests on an agent's inner workings, and only warns when they have changed.
+    fetch: (url, request) => fetchPublic(url instanceof Request ? url.url : url.toString(), Object.fromEntries(new Headers(request?.headers)), { largestBytes: LARGEST_JWKS_BYTES, timeoutMs: JWKS_TIMEOUT_MS }),
     features: {
       devInteractions: { enabled: false },
+      externalSigningSupport: { enabled: true, ack: 'experimental-01' },
       // A token that names its audience cannot be used at the library's own userinfo endpoint: ours is issuer/userinfo.ts.
       userinfo: { enabled: false },
-      rpInitiatedLogout: { enabled: false },
+      rpInitiatedLogout: {
+        enabled: true,
+        logoutSource: (ctx) => {
+          const { state } = ctx.oidc.session ?? {};
+          ctx.body = options.renderSignOutPage({ action: `${ROUTES.endSession}/confirm`, xsrf: String(state?.secret) });
+        },
+        postLogoutSuccessSource: (ctx) => {
+          ctx.type = 'html';
+          ctx.body = options.renderSignedOutPage();
+        },
+      },
       dPoP: { enabled: false },
+      clientCredentials: { enabled: true },
       pushedAuthorizationRequests: { enabled: true },
       // RFC 7009 2.1: a client revokes its own tokens and no others.
       revocation: { enabled: true, allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId },
@@ -91,7 +118,10 @@ export function createConfiguration(options: ConfigurationOptions, snapshot: Key
         // No `resource` asked for: an access token for ourselves, so that every access token is an RFC 9068 JWT.
         defaultResource: (_ctx, _client, oneOf) => oneOf ?? issuer,
         useGrantedResource: () => true,
-        getResourceServerInfo: (_ctx, resource, client) => checkResource(issuer, resource, client.clientId),
+        getResourceServerInfo: (_ctx, resource, client) =>
+          checkResource(issuer, options.audiences, resource, client).catch((error: unknown) => {
+            throw toProtocolError(error);
+          }),
       },
     },
     renderError: (ctx, out) => {
@@ -101,12 +131,7 @@ export function createConfiguration(options: ConfigurationOptions, snapshot: Key
   };
 }
 
-/** The active keys: what else the JWKS shows signs nothing. */
-function toJwks({ signers }: KeySnapshot): JWKS {
-  return { keys: [...signers.values()].map(({ privateKey, alg }) => toPrivateJwk(privateKey, alg)) };
-}
-
-async function findAccount({ accounts, clock }: ConfigurationOptions, id: string) {
+async function findAccount({ accounts, clock }: ConfigurationOptions, id: string, grantId: string | undefined) {
   const account = await accounts.find(id).catch((error: unknown) => {
     throw toProtocolError(error);
   });
@@ -119,6 +144,8 @@ async function findAccount({ accounts, clock }: ConfigurationOptions, id: string
       email: account.email,
       email_verified: account.isEmailVerified,
       ...(account.hostedDomain === undefined ? {} : { hd: account.hostedDomain }),
+      // By which an ID token can be exchanged while its session lives (issuer/subject_token.ts).
+      ...(grantId === undefined ? {} : { grant_id: grantId }),
     }),
   };
 }
@@ -142,16 +169,4 @@ function createPolicy(): interactionPolicy.DefaultPolicy {
 function secondsOfGrantLeft(ctx: KoaContextWithOIDC, { sessionSeconds, clock }: ConfigurationOptions): number {
   const expiresAt = ctx.oidc.entities.Grant?.exp;
   return expiresAt === undefined ? sessionSeconds : Math.max(1, expiresAt - toUnixSeconds(clock.now()));
-}
-
-/**
- * Puts into an access token what its exchange needs to know later: the grant, which ends with the session, and how the
- * person signed in (RFC 9068 2.2.1).
- */
-function describeSession(ctx: KoaContextWithOIDC, token: { kind: string; grantId?: string | undefined }, jwt: { payload?: Record<string, unknown> | undefined }): void {
-  if (token.kind !== 'AccessToken' || jwt.payload === undefined) return;
-  const source = ctx.oidc.entities.AuthorizationCode ?? ctx.oidc.entities.RefreshToken;
-  jwt.payload.grant_id = token.grantId;
-  if (source?.authTime !== undefined) jwt.payload.auth_time = source.authTime;
-  if (source?.amr !== undefined) jwt.payload.amr = source.amr;
 }

@@ -4,7 +4,7 @@ import { ROUTES } from './routes.ts';
 
 /** The claims that our ID tokens may carry, of both kinds. A test compares the list with what tokens hold. */
 export const CLAIMS = [
-  'iss', 'sub', 'aud', 'iat', 'nbf', 'exp', 'jti', 'auth_time', 'amr', 'nonce', 'email', 'email_verified', 'hd', 'vouch_uid',
+  'iss', 'sub', 'aud', 'iat', 'nbf', 'exp', 'jti', 'auth_time', 'amr', 'nonce', 'email', 'email_verified', 'hd', 'act', 'grant_id', 'vouch_uid',
 ] as const;
 
 /** How a client may authenticate at the token endpoint. */
@@ -22,6 +22,7 @@ export function renderDiscovery(issuer: string, rings: readonly SigningAlgorithm
     userinfo_endpoint: issuer + ROUTES.userinfo,
     jwks_uri: issuer + ROUTES.jwks,
     revocation_endpoint: issuer + ROUTES.revocation,
+    end_session_endpoint: issuer + ROUTES.endSession,
     pushed_authorization_request_endpoint: issuer + ROUTES.pushedAuthorizationRequest,
     scopes_supported: SCOPES,
     response_types_supported: ['code'],

@@ -1,6 +1,16 @@
 import { errors } from 'oidc-provider';
 import { Trouble } from '../lib/errors.ts';
 
+/** RFC 9470 3, as the token endpoint says it: a sign-in of at most `maxAgeSeconds` ago would do. */
+export class InsufficientUserAuthentication extends errors.CustomOIDCProviderError {
+  readonly maxAgeSeconds: number;
+  constructor(description: string, maxAgeSeconds: number) {
+    super('insufficient_user_authentication', description);
+    Object.assign(this, { status: 400, statusCode: 400, expose: true });
+    this.maxAgeSeconds = maxAgeSeconds;
+  }
+}
+
 /**
  * What a client is told of trouble inside: the one place where our kinds become registered codes. An unreachable store
  * is 503 `temporarily_unavailable` (RFC 6749 4.1.2.1), never `invalid_grant`: a CLI that is told its grant is invalid
@@ -17,6 +27,11 @@ export function toProtocolError(error: unknown): unknown {
     case 'conflict':
       return withStatus(400, 'invalid_request', 'The request does not fit what the issuer knows.', error);
   }
+}
+
+/** The trouble of ours behind an error that came back through the library, or the error itself. */
+export function fromProtocolError(error: unknown): unknown {
+  return error instanceof Error && error.cause instanceof Trouble ? error.cause : error;
 }
 
 function withStatus(status: number, code: string, description: string, cause: Error): Error {

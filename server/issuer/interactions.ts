@@ -1,18 +1,23 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { errors, type Provider } from 'oidc-provider';
+import { ACCOUNT_CLIENT_ID } from '../clients/clients.ts';
 import { NotFound } from '../lib/errors.ts';
 import { SCOPES } from '../oauth2/vocabulary.ts';
-import { adminAudience, scopesOf } from './resource.ts';
+import type { Audiences } from '../audiences/audiences.ts';
+import { fromProtocolError } from './failure.ts';
+import { adminAudience, findResourceScopes } from './resource.ts';
 
 /** What a client asked of a person's browser, as far as the pages need it. */
 export interface Interaction {
   readonly uid: string;
   /** What oidc-provider wants settled next. */
   readonly prompt: string;
-  readonly client: { readonly id: string; readonly name: string; readonly isNative: boolean };
+  readonly client: { readonly id: string; readonly name: string; readonly isNative: boolean; readonly isOwn: boolean };
   readonly scopes: readonly string[];
   /** Whether the token is to be for the admin API: the person is told. */
   readonly asksToAdminister: boolean;
+  /** Whether a session somewhere else is not enough: the client asks for a sign-in now (`prompt=login`, `max_age`). */
+  readonly wantsFreshSignIn: boolean;
   /** Where the answer goes: shown to the person who is asked to agree. */
   readonly redirectUri: string;
   /** Who is signed in to this browser already. */
@@ -36,11 +41,11 @@ export interface Interactions {
   abort(request: IncomingMessage, response: ServerResponse): Promise<string>;
 }
 
-export function createInteractions(current: () => Provider, issuer: string): Interactions {
+export function createInteractions(current: () => Provider, issuer: string, audiences: Pick<Audiences, 'find'>): Interactions {
   const load = async (request: IncomingMessage, response: ServerResponse) => {
     const provider = current();
     const found = await provider.interactionDetails(request, response).catch((error: unknown) => {
-      throw error instanceof errors.SessionNotFound ? new NotFound('the sign-in is over', { cause: error }) : error;
+      throw error instanceof errors.SessionNotFound ? new NotFound('the sign-in is over', { cause: error }) : fromProtocolError(error);
     });
     const client = await provider.Client.find(String(found.params.client_id));
     if (client === undefined) throw new NotFound('the client is gone');
@@ -50,7 +55,9 @@ export function createInteractions(current: () => Provider, issuer: string): Int
   const createGrant = async (provider: Provider, accountId: string, clientId: string, { scope, resource }: Record<string, unknown>) => {
     const grant = new provider.Grant({ accountId, clientId });
     grant.addOIDCScope(pickScopes(scope, SCOPES).join(' '));
-    for (const target of readTargets(resource, issuer)) grant.addResourceScope(target, pickScopes(scope, scopesOf(issuer, target) ?? []).join(' '));
+    for (const target of readTargets(resource, issuer)) {
+      grant.addResourceScope(target, pickScopes(scope, (await findResourceScopes(issuer, audiences, target)) ?? []).join(' '));
+    }
     return grant.save();
   };
 
@@ -60,18 +67,20 @@ export function createInteractions(current: () => Provider, issuer: string): Int
       return {
         uid: found.uid,
         prompt: found.prompt.name,
-        client: { id: client.clientId, name: client.clientName ?? client.clientId, isNative: client.applicationType === 'native' },
+        client: { id: client.clientId, name: client.clientName ?? client.clientId, isNative: client.applicationType === 'native', isOwn: client.clientId === ACCOUNT_CLIENT_ID },
         scopes: pickScopes(found.params.scope, SCOPES),
         asksToAdminister: readTargets(found.params.resource, issuer).includes(adminAudience(issuer)),
+        wantsFreshSignIn: found.params.max_age !== undefined || (typeof found.params.prompt === 'string' && found.params.prompt.split(' ').includes('login')),
         redirectUri: String(found.params.redirect_uri),
         accountId: found.session?.accountId,
       };
     },
     finishSignIn: async (request, response, { accountId, amr, authTime }) => {
       const { provider, found, client } = await load(request, response);
-      const login = { accountId, amr: [...amr], ts: authTime };
-      // The page that asked for the passkey named the native client: the touch was the consent.
-      const consent = client.applicationType === 'native' ? { consent: { grantId: await createGrant(provider, accountId, client.clientId, found.params) } } : {};
+      // How is left out where nobody said it: an empty list would say that there was no way.
+      const login = { accountId, ...(amr.length === 0 ? {} : { amr: [...amr] }), ts: authTime };
+      // The page that asked for the passkey named the native client: the touch was the consent. Our own page asks for nothing.
+      const consent = client.applicationType === 'native' || client.clientId === ACCOUNT_CLIENT_ID ? { consent: { grantId: await createGrant(provider, accountId, client.clientId, found.params) } } : {};
       return provider.interactionResult(request, response, { login, ...consent });
     },
     finishConsent: async (request, response) => {

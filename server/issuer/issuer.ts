@@ -11,21 +11,27 @@ import type { Keys } from '../keys/keys.ts';
 import type { SigningAlgorithm } from '../oauth2/vocabulary.ts';
 import { verifyBearer, type Bearer } from './bearer.ts';
 import { renderDiscovery } from './discovery.ts';
+import { createBrowserSessions, type BrowserSessions } from './browser_sessions.ts';
+import { answerPlainExchange } from './exchange_front.ts';
 import { createInteractions, type Interactions } from './interactions.ts';
 import { createProvider, findSessionEnd, type ProviderOptions } from './provider.ts';
 import { adminAudience } from './resource.ts';
 import { findMethods, ROUTES } from './routes.ts';
+import { answerSessionCredentials } from './session_credentials.ts';
+import type { Facts } from './token_exchange.ts';
 import { answerUserinfo } from './userinfo.ts';
 
 export { ROUTES } from './routes.ts';
 export type { Bearer } from './bearer.ts';
+export type { BrowserSession, BrowserSessions } from './browser_sessions.ts';
 export type { Interaction, Interactions } from './interactions.ts';
 export type { ProviderEvents } from './provider.ts';
-export type { Issued } from './token_exchange.ts';
+export type { Facts } from './token_exchange.ts';
 
 export interface Issuer {
   readonly discovery: Document;
   readonly interactions: Interactions;
+  readonly browserSessions: BrowserSessions;
   /** Who shows an access token for the admin API. Undefined without one; a reason when it will not do. Whether they are an admin is not said. */
   readonly verifyAdmin: (authorization: string | undefined) => Promise<Bearer | string | undefined>;
   /** Answers a request of the protocol, whatever it is; false when the path is none of the protocol's. */
@@ -47,29 +53,61 @@ export function createIssuer(options: IssuerOptions): Issuer {
   });
 
   const bearerDependencies = () => ({ issuer, keys: keys.current(), accounts: options.accounts, clock: options.clock, findSessionEnd: (grantId: string) => findSessionEnd(provider, grantId) });
-  const userinfo = (request: IncomingMessage, response: ServerResponse) => {
-    answerUserinfo(request, response, bearerDependencies()).catch((error: unknown) => {
-      events.onFailure({ route: 'userinfo', error: error as Error });
-      sendJson(response, 500, { error: 'server_error', error_description: 'The issuer made a mistake. It was recorded.' });
+  const sayFailure = (route: string, response: ServerResponse) => (error: unknown) => {
+    events.onFailure({ route, error: error as Error });
+    sendJson(response, 500, { error: 'server_error', error_description: 'The issuer made a mistake. It was recorded.' });
+  };
+  // What does not need oidc-provider.
+  const own: Readonly<Record<string, { readonly methods: readonly string[]; readonly answer: (request: IncomingMessage, response: ServerResponse) => void }>> = {
+    [ROUTES.userinfo]: {
+      methods: ['GET', 'POST'],
+      answer: (request, response) => void answerUserinfo(request, response, bearerDependencies()).catch(sayFailure('userinfo', response)),
+    },
+    [ROUTES.sessionCredentials]: {
+      methods: ['GET'],
+      answer: (request, response) => {
+        const dependencies = exchangeDependencies();
+        if (!dependencies.maySign()) {
+          response.setHeader('Retry-After', '1');
+          sendJson(response, 503, { error: 'temporarily_unavailable', error_description: 'This instance is out of touch with its signing keys. Try again in a moment.' });
+          return;
+        }
+        answerSessionCredentials(request, response, { ...dependencies, onIssued: (facts: Facts) => { events.onIssued(facts); } }).catch(sayFailure('session_credentials', response));
+      },
+    },
+  };
+
+  const exchangeDependencies = () => {
+    const { clients, audiences, audit, trustedProxies } = options;
+    const snapshot = keys.current();
+    return { ...bearerDependencies(), keys: snapshot, clients, audiences, audit, trustedProxies, events, maySign: () => keys.maySign(snapshot) };
+  };
+  const answerToken = async (request: IncomingMessage, response: ServerResponse) => {
+    const isAnswered = await answerPlainExchange(request, response, exchangeDependencies).catch((error: unknown) => {
+      sayFailure('token', response)(error);
+      return true;
     });
+    if (!isAnswered) await answer(request, response);
   };
 
   return {
     discovery: renderDiscovery(issuer, options.rings),
-    interactions: createInteractions(() => provider, issuer),
+    interactions: createInteractions(() => provider, issuer, options.audiences),
+    browserSessions: createBrowserSessions(() => provider),
     verifyAdmin: (authorization) => verifyBearer(authorization, adminAudience(issuer), bearerDependencies()),
     handle: (request, response, path) => {
-      const methods = path === ROUTES.userinfo ? ['GET', 'POST'] : findMethods(path);
+      const methods = own[path]?.methods ?? findMethods(path);
       if (methods === undefined) return false;
       if (!methods.includes(request.method ?? '')) {
         response.setHeader('Allow', methods.join(', '));
         sendJson(response, 405, { error: 'invalid_request', error_description: `send ${methods.join(' or ')} to ${path}` });
-      } else if (path === ROUTES.userinfo) {
-        userinfo(request, response);
+      } else if (own[path] !== undefined) {
+        own[path].answer(request, response);
       } else {
         // No form-action here: in Chromium it would also bind the redirect that carries the answer to the client.
         applyBrowserHeaders(response, { formAction: undefined });
-        void answer(request, response);
+        if (path === ROUTES.token) void answerToken(request, response);
+        else void answer(request, response);
       }
       return true;
     },

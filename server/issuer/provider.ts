@@ -1,23 +1,27 @@
 import { Provider, type KoaContextWithOIDC, type TokenEndpointGrantContext } from 'oidc-provider';
-import type { Audiences } from '../audiences/audiences.ts';
+import type { Audit } from '../audit/audit.ts';
 import { isClientSecret } from '../clients/clients.ts';
 import type { Keys, KeySnapshot } from '../keys/keys.ts';
 import { toUnixSeconds } from '../lib/clock.ts';
 import { GRANT_TYPE } from '../oauth2/vocabulary.ts';
 import { createConfiguration, type ConfigurationOptions } from './configuration.ts';
-import { toProtocolError } from './failure.ts';
+import { factsOf } from './facts.ts';
+import { InsufficientUserAuthentication, toProtocolError } from './failure.ts';
+import { noteRefusal, originOf, recordTokens } from './issuance.ts';
+import { replacePostingPage } from './posting_page.ts';
 import { ROUTES } from './routes.ts';
-import { EXCHANGE_PARAMETERS, exchangeToken, type ExchangeParameters, type Issued } from './token_exchange.ts';
+import { EXCHANGE_PARAMETERS, exchangeToken, type ExchangeParameters, type Facts } from './token_exchange.ts';
 
 export interface ProviderOptions extends ConfigurationOptions {
-  readonly audiences: Audiences;
+  readonly audit: Audit;
+  readonly trustedProxies: number;
   readonly keys: Pick<Keys, 'maySign'>;
   readonly events: ProviderEvents;
 }
 
 /** What the protocol tells the rest of the house. Called in the middle of a request: must not throw or wait. */
 export interface ProviderEvents {
-  onIssued(issued: Issued): void;
+  onIssued(issued: Facts): void;
   /** A request was refused: its registered code and what is not said to the client. */
   onRefused(refusal: { route: string; clientId: string | undefined; code: string; detail: string | undefined }): void;
   onFailure(failure: { route: string; error: Error }): void;
@@ -35,9 +39,12 @@ export function createProvider(options: ProviderOptions, snapshot: KeySnapshot):
     return this.clientSecret !== undefined && isClientSecret(this.clientSecret, presented);
   };
   registerTokenExchange(provider, options, snapshot);
+  provider.use(addRetryAfter);
   provider.use(refuseToSign(options, snapshot));
+  provider.use(recordTokens(options));
   provider.use(addSessionEnd(options));
-  attachListeners(provider, options.events);
+  provider.use(replacePostingPage(options.renderPostingPage));
+  attachListeners(provider, options);
   return provider;
 }
 
@@ -47,22 +54,29 @@ export async function findSessionEnd(provider: Provider, grantId: string): Promi
 }
 
 function registerTokenExchange(provider: Provider, options: ProviderOptions, keys: KeySnapshot): void {
-  const { issuer, accounts, audiences, clock, events } = options;
+  const { issuer, accounts, audiences, audit, clock, events, trustedProxies } = options;
   const handle = async (ctx: TokenEndpointGrantContext<ExchangeParameters>) => {
     const dependencies = {
-      issuer, keys, accounts, audiences,
+      issuer, keys, accounts, audiences, audit,
       findSessionEnd: (grantId: string) => findSessionEnd(provider, grantId),
       clientId: ctx.oidc.client.clientId,
+      ...originOf(ctx, trustedProxies),
       arrivedAt: clock.now(),
     };
-    const { response, issued } = await exchangeToken(ctx.oidc.params, dependencies).catch((error: unknown) => {
+    const facts = factsOf(ctx);
+    ctx.body = await exchangeToken(ctx.oidc.params, dependencies, facts).catch((error: unknown) => {
       throw toProtocolError(error);
     });
-    events.onIssued(issued);
-    ctx.body = response;
+    events.onIssued(facts);
   };
   // Repeated targets reach us, so that they are refused in words of their own.
   provider.registerGrantType(GRANT_TYPE.tokenExchange, handle, EXCHANGE_PARAMETERS, ['audience', 'resource']);
+}
+
+/** A client that is told to come back is told when; one that needs a newer sign-in, how new (RFC 9470 3). */
+async function addRetryAfter(ctx: KoaContextWithOIDC, next: () => Promise<unknown>): Promise<void> {
+  await next();
+  if (ctx.status === 503) ctx.set('Retry-After', '1');
 }
 
 /**
@@ -99,14 +113,19 @@ function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null;
 }
 
-function attachListeners(provider: Provider, events: ProviderEvents): void {
-  const onRefused = (ctx: KoaContextWithOIDC, error: Error & { error?: string; error_detail?: string | undefined }) => {
-    events.onRefused({ route: ctx.oidc.route, clientId: ctx.oidc.client?.clientId, code: error.error ?? error.message, detail: error.error_detail });
+function attachListeners(provider: Provider, options: ProviderOptions): void {
+  const { events } = options;
+  const onRefused = (ctx: KoaContextWithOIDC, error: Error & { error?: string; error_description?: string | undefined; error_detail?: string | undefined }) => {
+    const code = error.error ?? error.message;
+    events.onRefused({ route: ctx.oidc.route, clientId: ctx.oidc.client?.clientId, code, detail: error.error_detail });
+    noteRefusal(ctx, code, error.error_detail ?? error.error_description, options);
+    if (error instanceof InsufficientUserAuthentication && isRecord(ctx.body)) ctx.body.max_age = error.maxAgeSeconds;
   };
   provider.on('grant.error', onRefused);
   provider.on('authorization.error', onRefused);
   provider.on('revocation.error', onRefused);
   provider.on('server_error', (ctx, error) => {
     events.onFailure({ route: ctx.oidc.route, error });
+    noteRefusal(ctx, 'server_error', error.message, options);
   });
 }

@@ -9,6 +9,8 @@ export const ROUTES = {
   revocation: '/oauth/revoke',
   pushedAuthorizationRequest: '/oauth/par',
   endSession: '/oauth/logout',
+  /** For command lines that came before token exchange. */
+  sessionCredentials: '/v1/credentials/aws/token',
 } as const;
 
 /** The methods that a path of oidc-provider's takes; undefined when the path is none of its. */
@@ -16,7 +18,9 @@ export function findMethods(path: string): readonly string[] | undefined {
   if (path === ROUTES.authorization) return ['GET', 'POST'];
   if (/^\/oauth\/authorize\/[A-Za-z0-9_-]{1,64}$/.test(path)) return ['GET'];
   if (path === ROUTES.token || path === ROUTES.revocation || path === ROUTES.pushedAuthorizationRequest) return ['POST'];
-  // Where oidc-provider sends a browser that signs in as somebody else: ends the former session.
+  if (path === ROUTES.endSession) return ['GET', 'POST'];
+  // Also where oidc-provider sends a browser that signs in as somebody else: ends the former session.
   if (path === `${ROUTES.endSession}/confirm`) return ['POST'];
+  if (path === `${ROUTES.endSession}/success`) return ['GET'];
   return undefined;
 }

@@ -17,6 +17,7 @@ import type { KeyPolicy } from './policy.ts';
 import { reconcile } from './reconciler.ts';
 import { createLocalCustody } from './sealed_key.ts';
 import { createSnapshot, type KeySnapshot } from './snapshot.ts';
+import { createStatements, type Statements } from './statement.ts';
 import { createFetchCounter, type FetchCounter } from './verifiers.ts';
 
 export type { KeyAdministration, KeysOverview, RingOverview, VerifierOverview } from './administration.ts';
@@ -24,6 +25,7 @@ export { createDiskSnapshot, type DiskSnapshot, type KeptDocument, type KeptSnap
 export type { Move } from './plan.ts';
 export { findPolicyFaults, type KeyPolicy } from './policy.ts';
 export type { KeySnapshot, Signer, Verifier } from './snapshot.ts';
+export type { Statements } from './statement.ts';
 
 export interface Keys {
   /** The snapshot in force. */
@@ -42,6 +44,7 @@ export interface Keys {
   /** Counts a fetch of the JWKS; costs no wait. */
   readonly countFetch: FetchCounter['count'];
   readonly administration: KeyAdministration;
+  readonly statements: Statements;
   /** What the start changed. */
   readonly created: readonly Move[];
   /** Says that this instance lives, and begins to follow and to reconcile in the background. Nothing is signed before. */
@@ -118,6 +121,7 @@ export async function createKeys(options: KeysOptions): Promise<Keys> {
       listeners.push(listener);
     },
     countFetch: counter.count,
+    statements: createStatements(() => snapshot, store),
     administration: hintAfterChanges(administration, hints, refresh),
     start: async () => {
       hints.onHint(HINT, loops.wake);

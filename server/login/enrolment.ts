@@ -1,5 +1,6 @@
 import type { Account, Accounts, Applicant } from '../accounts/accounts.ts';
 import { hashValue } from '../crypto/digest.ts';
+import type { Clock } from '../lib/clock.ts';
 import { Refused } from '../lib/errors.ts';
 import type { TransientStore } from '../storage/storage.ts';
 import type { Ceremonies } from './passkey.ts';
@@ -12,20 +13,27 @@ export interface Enrolment {
   finish(token: string, response: unknown): Promise<Account>;
 }
 
-export function createEnrolment({ accounts, ceremonies, transient }: { accounts: Accounts; ceremonies: Ceremonies; transient: TransientStore }): Enrolment {
+export interface EnrolmentDependencies {
+  readonly accounts: Accounts;
+  readonly ceremonies: Ceremonies;
+  readonly transient: TransientStore;
+  readonly clock: Clock;
+}
+
+export function createEnrolment({ accounts, ceremonies, transient, clock }: EnrolmentDependencies): Enrolment {
   const keyOf = (token: string) => `enrolment:${hashValue(token)}`;
   return {
     begin: async (token, { email, name }) => {
       if ((await accounts.findInvitation(token)) === undefined) throw over();
       const applicant = await accounts.prepare(email, name);
-      const options = await ceremonies.beginRegistration(applicant);
+      const options = await ceremonies.beginRegistration(applicant, []);
       await transient.put(keyOf(token), { challenge: options.challenge, applicant: { ...applicant } }, CEREMONY_SECONDS);
       return { options };
     },
     finish: async (token, response) => {
       const ceremony = await transient.take(keyOf(token));
       if (ceremony === undefined) throw new Refused('ceremony_over', 'This took too long or was tried twice. Start again.');
-      const passkey = await ceremonies.finishRegistration(response, ceremony.challenge as string);
+      const passkey = await ceremonies.finishRegistration(response, ceremony.challenge as string, clock.now());
       return accounts.accept(token, ceremony.applicant as unknown as Applicant, passkey);
     },
   };

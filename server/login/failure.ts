@@ -10,13 +10,16 @@ export interface Told {
 
 const FIELDS: Readonly<Record<string, 'email' | 'name'>> = { invalid_email: 'email', email_taken: 'email', invalid_name: 'name' };
 
+/** Of refusals that are not simply 400. */
+const STATUS: Readonly<Record<string, number>> = { cross_origin: 403, upstream_unavailable: 503 };
+
 export function describeFailure(error: unknown): Told {
   if (!(error instanceof Trouble)) return { status: 500, code: 'server_error', message: 'Something went wrong on our side. It was recorded; try again in a moment.' };
   switch (error.kind) {
     case 'refused': {
       const code = 'code' in error ? String(error.code) : 'refused';
       const field = FIELDS[code];
-      return { status: code === 'cross_origin' ? 403 : 400, code, message: error.message, ...(field === undefined ? {} : { field }) };
+      return { status: STATUS[code] ?? 400, code, message: error.message, ...(field === undefined ? {} : { field }) };
     }
     case 'not_found':
       return { status: 404, code: 'sign_in_over', message: 'This sign-in is over or was begun in another browser. Go back to where you came from and start again.' };

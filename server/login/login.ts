@@ -1,29 +1,42 @@
 /*
- * Owns: what a person's browser sees: enrolment by invitation, sign-in by passkey, consent.
+ * Owns: what a person's browser sees: enrolment by invitation, sign-in, consent, their account page.
  * Never: issues a token; believes a browser about who it is.
  * Keeps true: a challenge is used once; whatever changes something comes from a page of ours.
  */
 import Router from '@koa/router';
 import type { Context } from 'koa';
-import type { Accounts } from '../accounts/accounts.ts';
+import type { Accounts, Identities, Passkeys } from '../accounts/accounts.ts';
+import type { UpstreamConfig } from '../config/config.ts';
 import { readJsonBody } from '../http/body.ts';
-import { isSameOrigin } from '../http/origin.ts';
-import { applyBrowserHeaders } from '../http/security_headers.ts';
-import type { Interaction, Interactions } from '../issuer/issuer.ts';
+import type { BrowserSessions, Interaction, Interactions } from '../issuer/issuer.ts';
 import type { Clock } from '../lib/clock.ts';
 import { NotFound, Refused } from '../lib/errors.ts';
 import type { TransientStore } from '../storage/storage.ts';
-import type { Assets, Pages } from '../views/views.ts';
+import type { AccountNotice, Assets, Pages } from '../views/views.ts';
+import { createOwners } from './account_owner.ts';
+import { addAccountRoutes } from './account_routes.ts';
+import { createAttestationTrust } from './attestation.ts';
 import { createEnrolment, type Enrolment } from './enrolment.ts';
-import { describeFailure } from './failure.ts';
 import { decideNextStep } from './next_step.ts';
 import { createCeremonies } from './passkey.ts';
+import { createPasskeyAdding } from './passkey_adding.ts';
 import { createSignIns, type SignIns } from './sign_in.ts';
+import { createUpstream } from './upstream.ts';
+import { addUpstreamRoutes, callbackPath, createIdentityDescriber } from './upstream_routes.ts';
+import { createUpstreamVisits, type UpstreamVisits, type Visited } from './upstream_visits.ts';
+import { createWrappers, goTo, type Handler, type Wrappers } from './wrappers.ts';
 
 export interface LoginOptions {
   readonly issuer: string;
   readonly accounts: Accounts;
+  readonly passkeys: Passkeys;
+  readonly identities: Identities;
+  readonly upstreams: readonly UpstreamConfig[];
+  readonly sessionSeconds: number;
   readonly interactions: Interactions;
+  readonly browserSessions: BrowserSessions;
+  /** Certificates, in PEM, of makers whose attestation is believed to show a key in hardware. */
+  readonly attestationRoots: readonly string[];
   readonly transient: TransientStore;
   readonly pages: Pages;
   readonly assets: Assets;
@@ -32,59 +45,39 @@ export interface LoginOptions {
 }
 
 export interface LoginEvents {
-  onSignedIn(who: { accountId: string; clientId: string }): void;
+  /** `by`: `passkey`, or an upstream's id. */
+  onSignedIn(who: { accountId: string; clientId: string; by: string }): void;
+  /** An upstream brought somebody new. */
+  onProvisioned(who: { accountId: string; by: string }): void;
   onEnrolled(who: { accountId: string; role: string }): void;
+  /** Somebody changed how they get in. */
+  onAccountChanged(change: { accountId: string; what: AccountNotice }): void;
   /** A refusal or a failure; `error` is not for the browser. */
   onTrouble(trouble: { route: string; code: string; error: unknown }): void;
 }
 
-type Handler = (ctx: Context & { params: Record<string, string> }) => Promise<void>;
-
 export function createLogin(options: LoginOptions): Router {
-  const ceremonies = createCeremonies(options.issuer);
+  const ceremonies = createCeremonies(options.issuer, createAttestationTrust(options.attestationRoots));
   const enrolment = createEnrolment({ ...options, ceremonies });
   const signIns = createSignIns({ ...options, ceremonies });
   const router = new Router();
-  const { page, action, form } = createWrappers(options);
+  const wrappers = createWrappers(options);
+  const owners = createOwners(options);
+  const upstreams = options.upstreams.map((config) => createUpstream(config, { redirectUri: options.issuer + callbackPath(config.id), clock: options.clock }));
+  const visits = createUpstreamVisits({ ...options, upstreams });
+  const ways = { issuers: options.upstreams.map(({ issuer }) => issuer) };
+  const findInteraction = createInteractionFinder(options);
   addAssetRoutes(router, options.assets);
-  addEnrolmentRoutes(router, { page, action }, options, enrolment);
-  addSignInRoutes(router, { page, action, form }, options, signIns);
+  addEnrolmentRoutes(router, wrappers, options, enrolment);
+  addAccountRoutes(router, wrappers, {
+    ...options, owners, ways, adding: createPasskeyAdding({ ...options, ceremonies }), describeIdentities: createIdentityDescriber({ ...options, visits }),
+    onChanged: (change) => {
+      options.events.onAccountChanged(change);
+    },
+  });
+  addUpstreamRoutes(router, wrappers, { ...options, owners, visits, ways, findInteraction });
+  addSignInRoutes(router, wrappers, options, { signIns, visits, findInteraction });
   return router;
-}
-
-interface Wrappers {
-  /** A page: trouble becomes an error page. */
-  readonly page: (handler: Handler) => Handler;
-  /** What a page's script posts: trouble becomes JSON. */
-  readonly action: (handler: Handler) => Handler;
-  /** What a page's form posts, with or without scripts. */
-  readonly form: (handler: Handler) => Handler;
-}
-
-function createWrappers({ issuer, pages, events }: LoginOptions): Wrappers {
-  const tell = (ctx: Context, error: unknown, show: (told: ReturnType<typeof describeFailure>) => unknown) => {
-    const told = describeFailure(error);
-    events.onTrouble({ route: String(ctx._matchedRoute ?? ctx.path), code: told.code, error });
-    ctx.status = told.status;
-    ctx.body = show(told);
-  };
-  const showPage = ({ message, code }: ReturnType<typeof describeFailure>) =>
-    pages.renderErrorPage({ title: code === 'sign_in_over' ? 'This sign-in is over' : 'That did not work', message, hint: undefined, reference: code });
-  const showJson = ({ code, message, field }: ReturnType<typeof describeFailure>) => ({ error: code, message, ...(field === undefined ? {} : { field }) });
-  const run = async (ctx: Parameters<Handler>[0], handler: Handler, show: typeof showPage | typeof showJson, changes: boolean) => {
-    applyBrowserHeaders(ctx.res, { formAction: "'self'" });
-    try {
-      if (changes && !isSameOrigin(ctx.headers, issuer)) throw new Refused('cross_origin', 'This request did not come from a page of this site.');
-      await handler(ctx);
-    } catch (error) {
-      tell(ctx, error, show);
-    }
-  };
-  return {
-    page: (handler) => (ctx) => run(ctx, handler, showPage, false),
-    action: (handler) => (ctx) => run(ctx, handler, showJson, true),
-    form: (handler) => (ctx) => run(ctx, handler, showPage, true),
-  };
 }
 
 function addAssetRoutes(router: Router, assets: Assets): void {
@@ -130,20 +123,31 @@ function addEnrolmentRoutes(router: Router, { page, action }: Pick<Wrappers, 'pa
 
 const UID = '/login/:uid';
 
-function addSignInRoutes(router: Router, { page, action, form }: Wrappers, options: LoginOptions, signIns: SignIns): void {
-  const { interactions, events, pages } = options;
-  const findInteraction = async (ctx: Parameters<Handler>[0]): Promise<Interaction> => {
+type FindInteraction = (ctx: Parameters<Handler>[0]) => Promise<Interaction>;
+
+function createInteractionFinder({ interactions }: LoginOptions): FindInteraction {
+  return async (ctx) => {
     const interaction = await interactions.find(ctx.req, ctx.res);
     if (interaction.uid !== ctx.params.uid) throw new NotFound('another sign-in is under way in this browser');
     return interaction;
   };
+}
+
+interface Steps {
+  readonly signIns: SignIns;
+  readonly visits: UpstreamVisits;
+  readonly findInteraction: FindInteraction;
+}
+
+function addSignInRoutes(router: Router, { page, action, form }: Wrappers, options: LoginOptions, { signIns, visits, findInteraction }: Steps): void {
+  const { interactions, events, pages } = options;
   // Not a redirect: Chromium would apply this page's form-action to all that follow, and those end at the client.
   const goOn = (ctx: Context, href: string) => {
     ctx.body = pages.renderContinuePage({ href });
   };
   router.get(UID, page(async (ctx) => {
     const interaction = await findInteraction(ctx);
-    ctx.body = await renderStep(interaction, options);
+    await takeStep(ctx, interaction, await visits.take(interaction.uid), options);
   }));
   router.post(`${UID}/options`, action(async (ctx) => {
     ctx.body = await signIns.begin(await findInteraction(ctx));
@@ -152,7 +156,7 @@ function addSignInRoutes(router: Router, { page, action, form }: Wrappers, optio
     const interaction = await findInteraction(ctx);
     const { response } = await readJsonBody(ctx.req);
     const signedIn = await signIns.finish(interaction, response);
-    events.onSignedIn({ accountId: signedIn.accountId, clientId: interaction.client.id });
+    events.onSignedIn({ accountId: signedIn.accountId, clientId: interaction.client.id, by: 'passkey' });
     ctx.body = { redirect: await interactions.finishSignIn(ctx.req, ctx.res, signedIn) };
   }));
   router.post(`${UID}/consent`, form(async (ctx) => {
@@ -165,15 +169,30 @@ function addSignInRoutes(router: Router, { page, action, form }: Wrappers, optio
   }));
 }
 
-async function renderStep(interaction: Interaction, { accounts, pages, issuer }: LoginOptions): Promise<string> {
+async function takeStep(ctx: Context, interaction: Interaction, visited: Visited['outcome'] | undefined, options: LoginOptions): Promise<void> {
+  const { accounts, pages, issuer, upstreams } = options;
   const { uid, client, prompt, scopes, redirectUri, accountId } = interaction;
   const account = accountId === undefined ? undefined : await accounts.find(accountId);
-  switch (decideNextStep({ prompt, isSignedIn: account !== undefined })) {
-    case 'prove_passkey':
-      return pages.renderSignInPage({ uid, clientName: client.name, isCli: client.isNative, asksToAdminister: interaction.asksToAdminister, issuer });
+  switch (decideNextStep({ prompt, isSignedIn: account !== undefined, hasVisited: visited !== undefined })) {
+    case 'ask_who':
+      ctx.body = pages.renderSignInPage({ uid, clientName: client.name, isCli: client.isNative, isOwn: client.isOwn, asksToAdminister: interaction.asksToAdminister, issuer, upstreams });
+      return;
+    case 'hear_upstream':
+      await hearUpstream(ctx, interaction, visited, options);
+      return;
     case 'ask_consent':
-      return pages.renderConsentPage({ uid, clientName: client.name, email: account?.email ?? '', scopes, redirectHost: new URL(redirectUri).host });
+      ctx.body = pages.renderConsentPage({ uid, clientName: client.name, email: account?.email ?? '', scopes, redirectHost: new URL(redirectUri).host });
+      return;
     case 'refuse':
       throw new Refused('unsupported_prompt', 'The application asked for something that this issuer does not do.');
   }
+}
+
+async function hearUpstream(ctx: Context, interaction: Interaction, visited: Visited['outcome'] | undefined, { identities, interactions, events }: LoginOptions): Promise<void> {
+  if (visited === undefined || visited instanceof Refused) throw visited ?? new NotFound('the answer of the upstream is gone');
+  const { upstreamId: by, person, witness } = visited;
+  const { account, isNew } = await identities.signIn(person);
+  if (isNew) events.onProvisioned({ accountId: account.id, by });
+  events.onSignedIn({ accountId: account.id, clientId: interaction.client.id, by });
+  goTo(ctx, await interactions.finishSignIn(ctx.req, ctx.res, { accountId: account.id, ...witness }));
 }

@@ -4,13 +4,15 @@ export interface Standing {
   readonly prompt: string;
   /** Whether this browser has a session. */
   readonly isSignedIn: boolean;
+  /** Whether the person comes back from an upstream. */
+  readonly hasVisited: boolean;
 }
 
 /** What the person is asked next. Pure: steps never call each other, this decides. */
-export type NextStep = 'prove_passkey' | 'ask_consent' | 'refuse';
+export type NextStep = 'ask_who' | 'hear_upstream' | 'ask_consent' | 'refuse';
 
-export function decideNextStep({ prompt, isSignedIn }: Standing): NextStep {
-  if (prompt === 'login') return 'prove_passkey';
-  if (prompt === 'consent') return isSignedIn ? 'ask_consent' : 'prove_passkey';
-  return 'refuse';
+export function decideNextStep({ prompt, isSignedIn, hasVisited }: Standing): NextStep {
+  const isAsked = prompt === 'login' || (prompt === 'consent' && !isSignedIn);
+  if (isAsked) return hasVisited ? 'hear_upstream' : 'ask_who';
+  return prompt === 'consent' ? 'ask_consent' : 'refuse';
 }

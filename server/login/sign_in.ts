@@ -2,17 +2,10 @@ import type { Accounts } from '../accounts/accounts.ts';
 import type { Interaction } from '../issuer/issuer.ts';
 import { toUnixSeconds, type Clock } from '../lib/clock.ts';
 import { Refused } from '../lib/errors.ts';
-import { AMR } from '../oauth2/vocabulary.ts';
 import type { TransientStore } from '../storage/storage.ts';
 import { readCredentialId, type Ceremonies } from './passkey.ts';
 
 const CEREMONY_SECONDS = 300;
-
-/**
- * What a verified passkey shows, and no more: a key was possessed, somebody was present, and the authenticator verified
- * its user. Whether the key sits in hardware (`hwk`) would take an attestation.
- */
-const PASSKEY_AMR = [AMR.possession, AMR.userPresence, AMR.multipleFactors];
 
 export interface SignedIn {
   readonly accountId: string;
@@ -46,14 +39,14 @@ export function createSignIns({ accounts, ceremonies, transient, clock }: SignIn
       if (ceremony === undefined) throw new Refused('ceremony_over', 'This took too long or was tried twice. Start again.');
       const passkey = await accounts.findPasskey(readCredentialId(response));
       if (passkey === undefined) throw new Refused('passkey_unknown', 'This passkey is not known here. Choose another, or ask for an invitation.');
-      const { counter, isBackedUp } = await ceremonies.finishAuthentication(response, ceremony.challenge as string, passkey);
+      const { counter, isBackedUp, amr } = await ceremonies.finishAuthentication(response, ceremony.challenge as string, passkey);
       const account = await accounts.find(passkey.accountId);
       if (account === undefined) throw new Refused('account_closed', 'This account is closed. Ask an admin of your company.');
       const at = clock.now();
       if (!(await accounts.recordPasskeyUse(passkey.id, { from: passkey.counter, to: counter, isBackedUp, at }))) {
         throw new Refused('ceremony_over', 'This passkey was used elsewhere at the same moment. Try again.');
       }
-      return { accountId: account.id, amr: PASSKEY_AMR, authTime: toUnixSeconds(at) };
+      return { accountId: account.id, amr, authTime: toUnixSeconds(at) };
     },
   };
 }

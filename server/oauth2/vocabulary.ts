@@ -3,6 +3,7 @@
 export const GRANT_TYPE = {
   authorizationCode: 'authorization_code',
   refreshToken: 'refresh_token',
+  clientCredentials: 'client_credentials',
   /** RFC 8693 2.1 */
   tokenExchange: 'urn:ietf:params:oauth:grant-type:token-exchange',
 } as const;
@@ -21,6 +22,12 @@ export const ACCESS_TOKEN_TYP = 'at+jwt';
 export const AMR = {
   /** Possession of a key was proved; says nothing of where the key is kept. */
   possession: 'pop',
+  /** The same, of a key that an attestation showed to be kept in hardware. */
+  hardwareKey: 'hwk',
+  /** The same, of a key that is known to be kept by software. */
+  softwareKey: 'swk',
+  /** The authenticator said, under its signature, that it asked for a PIN. */
+  pin: 'pin',
   userPresence: 'user',
   /** The authenticator verified its user, so that a second factor went with the key. */
   multipleFactors: 'mfa',
@@ -38,5 +45,5 @@ export function isSigningAlgorithm(value: unknown): value is SigningAlgorithm {
 export const SCOPES = ['openid', 'email'] as const;
 
 /** The scopes of the admin API, of which a token for `<issuer>/admin` may have some. */
-export const ADMIN_SCOPES = ['keys:read', 'keys:write'] as const;
+export const ADMIN_SCOPES = ['keys:read', 'keys:write', 'audiences:read', 'audiences:write', 'accounts:read', 'accounts:write', 'audit:read'] as const;
 export type AdminScope = (typeof ADMIN_SCOPES)[number];

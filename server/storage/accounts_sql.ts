@@ -1,33 +1,23 @@
+import { createBatch } from '../lib/batch.ts';
 import { Conflict } from '../lib/errors.ts';
 import { guardStore } from './failure.ts';
-import type { Account, Passkey, PrismaClient } from './generated/prisma/client.ts';
+import type { Account, PrismaClient } from './generated/prisma/client.ts';
+import { toPasskey, toPasskeyRow, type AttestationBytes, type PasskeyRecord } from './passkeys_sql.ts';
 
 export interface AccountRecord {
   readonly id: string;
   readonly kind: 'person' | 'service';
-  /** Lower case; the `sub` of federation tokens. */
+  /** Lower case; the `sub` of federation tokens. A service's has the form of an e-mail address and need not be one. */
   readonly email: string;
   readonly isEmailVerified: boolean;
   readonly name: string;
   readonly role: 'admin' | 'member';
   readonly status: 'active' | 'suspended';
   readonly createdAt: Date;
-}
-
-/** A WebAuthn credential of an account. */
-export interface PasskeyRecord {
-  /** The credential id, base64url. */
-  readonly id: string;
-  readonly accountId: string;
-  /** COSE_Key (RFC 9052 7). */
-  readonly publicKey: Uint8Array<ArrayBuffer>;
-  readonly counter: number;
-  readonly transports: readonly string[];
-  readonly deviceType: string;
-  readonly isBackedUp: boolean;
-  readonly aaguid: string;
-  readonly name: string;
-  readonly createdAt: Date;
+  /** Who answers for a service. */
+  readonly ownerId?: string | undefined;
+  /** The company's domain as an upstream stated it. Undefined: the e-mail's domain decides. */
+  readonly hostedDomain?: string | undefined;
 }
 
 export interface InvitationRecord {
@@ -38,7 +28,13 @@ export interface InvitationRecord {
 }
 
 export interface AccountStore {
-  find(id: string): Promise<AccountRecord | undefined>;
+  /** With the names of its groups. */
+  find(id: string): Promise<(AccountRecord & { readonly groups: readonly string[] }) | undefined>;
+  list(kind: AccountRecord['kind'], limit: number): Promise<readonly AccountRecord[]>;
+  /** A service, which no invitation brings in. Throws Conflict when its `email` is taken. */
+  addService(account: AccountRecord): Promise<void>;
+  /** Whether it was otherwise before. */
+  setStatus(id: string, status: AccountRecord['status']): Promise<boolean>;
   findByEmail(email: string): Promise<AccountRecord | undefined>;
   hasAdmin(): Promise<boolean>;
   findPasskey(id: string): Promise<PasskeyRecord | undefined>;
@@ -54,7 +50,7 @@ export interface AccountStore {
    * Ends the invitation and creates the account with its passkey: all of it or nothing. False when the invitation was
    * accepted or ended before. Throws Conflict when the e-mail or the passkey is taken.
    */
-  acceptInvitation(tokenHash: string, account: AccountRecord, passkey: PasskeyRecord, at: Date): Promise<boolean>;
+  acceptInvitation(tokenHash: string, account: AccountRecord, passkey: PasskeyRecord, at: Date, attestation?: AttestationBytes): Promise<boolean>;
 }
 
 /** Any number will do that nothing else in this database locks on. */
@@ -62,10 +58,20 @@ const INVITATION_LOCK = 8_247_310_553;
 
 export function createAccountStore(prisma: PrismaClient): AccountStore {
   return {
-    find: (id) =>
-      guardStore('find an account', async () => {
-        const row = await prisma.account.findUnique({ where: { id } });
-        return row === null ? undefined : toAccount(row);
+    find: createFind(prisma),
+    list: (kind, limit) =>
+      guardStore('list accounts', async () => {
+        const rows = await prisma.account.findMany({ where: { kind }, orderBy: { email: 'asc' }, take: limit });
+        return rows.map(toAccount);
+      }),
+    addService: (account) =>
+      guardStore('add a service account', async () => {
+        await prisma.account.create({ data: toAccountRow(account) });
+      }),
+    setStatus: (id, status) =>
+      guardStore('change an account', async () => {
+        const { count } = await prisma.account.updateMany({ where: { id, status: { not: status } }, data: { status } });
+        return count === 1;
       }),
     findByEmail: (email) =>
       guardStore('find an account', async () => {
@@ -114,7 +120,7 @@ function createInvitationMethods(prisma: PrismaClient): Pick<AccountStore, 'repl
         const row = id === undefined ? null : await prisma.account.findUnique({ where: { id } });
         return row === null ? undefined : toAccount(row);
       }),
-    acceptInvitation: (tokenHash, account, passkey, at) =>
+    acceptInvitation: (tokenHash, account, passkey, at, attestation) =>
       guardStore('accept an invitation', () =>
         prisma.$transaction(async (tx) => {
           const { count } = await tx.invitation.updateMany({
@@ -124,16 +130,35 @@ function createInvitationMethods(prisma: PrismaClient): Pick<AccountStore, 'repl
           if (count !== 1) return false;
           const taken = await tx.account.findUnique({ where: { email: account.email } });
           if (taken !== null) throw new Conflict('the e-mail has an account');
-          const { isEmailVerified, ...rest } = account;
-          await tx.account.create({ data: { ...rest, emailVerified: isEmailVerified } });
-          await tx.passkey.create({ data: { ...passkey, transports: [...passkey.transports] } });
+          await tx.account.create({ data: toAccountRow(account) });
+          await tx.passkey.create({ data: toPasskeyRow(passkey, attestation) });
           return true;
         }),
       ),
   };
 }
 
-function toAccount(row: Account): AccountRecord {
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+/** Asked with every exchange, so by hand: one question for an account and its groups, and for all who wait. */
+function createFind(prisma: PrismaClient): AccountStore['find'] {
+  interface Row {
+    id: string; kind: string; email: string; email_verified: boolean; name: string; role: string; status: string; created_at: Date; owner_id: string | null; hosted_domain: string | null; groups: string[];
+  }
+  const find = createBatch<string, Awaited<ReturnType<AccountStore['find']>>>(
+    async (ids) => {
+      const rows = await prisma.$queryRaw<Row[]>`
+        SELECT id, kind, email, email_verified, name, role, status, created_at, owner_id, hosted_domain,
+          ARRAY(SELECT group_name FROM group_members WHERE account_id = accounts.id ORDER BY group_name) AS groups
+        FROM accounts WHERE id = ANY(${ids}::uuid[])`;
+      return new Map(rows.map(({ groups, email_verified: emailVerified, created_at: createdAt, owner_id: ownerId, hosted_domain: hostedDomain, ...row }) => [row.id, { ...toAccount({ ...row, emailVerified, createdAt, ownerId, hostedDomain }), groups }]));
+    },
+    { largest: 500 },
+  );
+  return async (id) => (UUID.test(id) ? guardStore('find an account', () => find(id.toLowerCase())) : undefined);
+}
+
+export function toAccount(row: Account): AccountRecord {
   return {
     id: row.id,
     kind: row.kind as AccountRecord['kind'],
@@ -143,9 +168,11 @@ function toAccount(row: Account): AccountRecord {
     role: row.role as AccountRecord['role'],
     status: row.status as AccountRecord['status'],
     createdAt: row.createdAt,
+    ownerId: row.ownerId ?? undefined,
+    hostedDomain: row.hostedDomain ?? undefined,
   };
 }
 
-function toPasskey({ counter, lastUsedAt: _, ...row }: Passkey): PasskeyRecord {
-  return { ...row, counter: Number(counter) };
+export function toAccountRow({ isEmailVerified, hostedDomain, ownerId, ...account }: AccountRecord) {
+  return { ...account, emailVerified: isEmailVerified, hostedDomain: hostedDomain ?? null, ownerId: ownerId ?? null };
 }

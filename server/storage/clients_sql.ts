@@ -7,6 +7,8 @@ export interface ClientStore {
   find(id: string): Promise<JsonObject | undefined>;
   /** Throws Conflict when the id is taken. */
   add(id: string, metadata: JsonObject, at: Date): Promise<void>;
+  /** Whether it was there. */
+  replace(id: string, metadata: JsonObject): Promise<boolean>;
 }
 
 export function createClientStore(prisma: PrismaClient): ClientStore {
@@ -19,6 +21,11 @@ export function createClientStore(prisma: PrismaClient): ClientStore {
     add: (id, metadata, at) =>
       guardStore('add a client', async () => {
         await prisma.client.create({ data: { id, metadata: metadata, createdAt: at } });
+      }),
+    replace: (id, metadata) =>
+      guardStore('change a client', async () => {
+        const { count } = await prisma.client.updateMany({ where: { id }, data: { metadata } });
+        return count === 1;
       }),
   };
 }

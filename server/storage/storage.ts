@@ -7,26 +7,43 @@ import type { Clock } from '../lib/clock.ts';
 import type { Secret } from '../lib/secret.ts';
 import { createAccountStore, type AccountStore } from './accounts_sql.ts';
 import type { ArtifactStore, TransientStore } from './artifacts.ts';
+import { createAudienceStore, type AudienceStore } from './audiences_sql.ts';
 import { createSqlArtifacts, purgeExpiredArtifacts } from './artifacts_sql.ts';
+import { createAuditStore, type AuditStore } from './audit_sql.ts';
 import { createClientStore, type ClientStore } from './clients_sql.ts';
 import { openEmbedded, openPostgres } from './database.ts';
 import { guardStore } from './failure.ts';
+import { createGroupStore, type GroupStore } from './groups_sql.ts';
 import { createMemoryHints, createRedisHints, type Hints } from './hints.ts';
+import { createIdentityStore, type IdentityStore } from './identities_sql.ts';
 import { createKeyStore, type KeyStore } from './keys_sql.ts';
+import { createPasskeyStore, type PasskeyStore } from './passkeys_sql.ts';
 import { createMemoryVolatile } from './volatile_memory.ts';
 import { createRedisVolatile } from './volatile_redis.ts';
 
-export type { AccountRecord, AccountStore, InvitationRecord, PasskeyRecord } from './accounts_sql.ts';
+export type { AccountRecord, AccountStore, InvitationRecord } from './accounts_sql.ts';
 export type { Artifact, ArtifactStore, TransientStore } from './artifacts.ts';
+export type { AudienceRecord, AudienceStore } from './audiences_sql.ts';
+export type { GroupRecord, GroupStore } from './groups_sql.ts';
+export type {
+  AuditBatch, AuditFields, AuditFilter, AuditRecord, AuditStore, AuditTransaction, ChainHead, ChainPlace, ChainRecord, LiveCount, StoredCheckpoint,
+} from './audit_sql.ts';
 export type { ClientStore } from './clients_sql.ts';
+export type { DisputeRecord, IdentityRecord, IdentityStore, IdentityUse } from './identities_sql.ts';
 export type { JsonObject, JsonValue } from './json.ts';
 export type { InstanceRecord, KeyEvent, KeyRecord, KeySet, KeyState, KeyStore, KeyTransaction, VerifierCount, VerifierRecord } from './keys_sql.ts';
 export type { Hints } from './hints.ts';
+export type { AttestationBytes, PasskeyRecord, PasskeyStore, WaysIn } from './passkeys_sql.ts';
 
 export interface Storage {
   readonly keys: KeyStore;
   readonly accounts: AccountStore;
+  readonly groups: GroupStore;
+  readonly passkeys: PasskeyStore;
+  readonly identities: IdentityStore;
   readonly clients: ClientStore;
+  readonly audiences: AudienceStore;
+  readonly audit: AuditStore;
   /** What must not be lost and must be used once: Postgres. */
   readonly durable: ArtifactStore;
   /** What may vanish: Redis. */
@@ -61,7 +78,12 @@ export async function openStorage({ databaseUrl, redisUrl, dataDir, clock, onRed
   return {
     keys: createKeyStore(prisma),
     accounts: createAccountStore(prisma),
+    groups: createGroupStore(prisma),
+    passkeys: createPasskeyStore(prisma),
+    identities: createIdentityStore(prisma),
     clients: createClientStore(prisma),
+    audiences: createAudienceStore(prisma),
+    audit: createAuditStore(database),
     durable: createSqlArtifacts(prisma, clock),
     volatile: artifacts,
     transient,

@@ -1,4 +1,5 @@
 import { CEREMONY_SCRIPTS, ceremonyForm } from './ceremony.ts';
+import { field } from './field.ts';
 import { html } from './html.ts';
 import type { Html } from './html.ts';
 import { alertIcon, doneIcon } from './icons.ts';
@@ -81,22 +82,4 @@ ${command()}
 
 function command(): Html {
   return html`<p class="command"><code>${texts.enrolled.command}</code></p>`;
-}
-
-interface Field {
-  readonly name: string;
-  readonly label: string;
-  readonly hint: string;
-  readonly missing: string;
-  readonly malformed?: string;
-  readonly attributes: Html;
-}
-
-// The hint and an error share one line, so that an error moves nothing on the page.
-function field({ name, label, hint, missing, malformed, attributes }: Field): Html {
-  return html`<div class="field">
-<label for="${name}">${label}</label>
-<input id="${name}" name="${name}" ${attributes} required aria-describedby="${name}-hint" data-text-missing="${missing}" data-text-malformed="${malformed ?? missing}">
-<p class="hint" id="${name}-hint" aria-live="polite">${hint}</p>
-</div>`;
 }

@@ -15,6 +15,8 @@ export const appIcon = icon(html`<rect x="2.5" y="4" width="19" height="16" rx="
 
 export const passkeyIcon = icon(html`<circle cx="8" cy="8" r="4.5"/><path d="M11.2 11.2L20 20M16.2 16.2l2.6-2.6"/>`);
 
+export const personIcon = icon(html`<circle cx="12" cy="8" r="4.2"/><path d="M3.8 20.5c1-4 4.3-5.8 8.2-5.8s7.2 1.8 8.2 5.8"/>`);
+
 export const doneIcon = icon(html`<circle cx="12" cy="12" r="9.5"/><path d="M7.8 12.3l2.9 3.1 5.6-6.6"/>`);
 
 export const alertIcon = icon(html`<circle cx="12" cy="12" r="9.5"/><path d="M12 7.2v5.6M12 16.6h.01"/>`);

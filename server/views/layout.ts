@@ -70,4 +70,18 @@ export function addressed(email: string): Html {
   return html`<strong><bdi>${local}${rest.map((part) => html`@<wbr>${part}`)}</bdi></strong>`;
 }
 
+/** A day, in UTC. */
+export function dayOf(at: Date): Html {
+  return html`<time datetime="${at.toISOString()}">${DAY.format(at)}</time>`;
+}
+
+/** An instant, in UTC, since the page does not know where its reader is. */
+export function momentOf(at: Date): Html {
+  return html`<time datetime="${at.toISOString()}">${MOMENT.format(at)} UTC</time>`;
+}
+
+const DAY = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', year: 'numeric', timeZone: 'UTC' });
+
+const MOMENT = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', year: 'numeric', hour: '2-digit', minute: '2-digit', timeZone: 'UTC' });
+
 const UNSEEN = /[\p{Cc}\u061C\u200E\u200F\u202A-\u202E\u2066-\u2069]/gu;

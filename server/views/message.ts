@@ -11,6 +11,8 @@ export interface ErrorOptions {
   readonly hint?: string | undefined;
   /** What an administrator finds in the log, such as the request's id. */
   readonly reference?: string | undefined;
+  /** Where to go on from here: the account page, or the sign-in that is under way. */
+  readonly back?: 'account' | { readonly uid: string } | undefined;
 }
 
 export interface ContinueOptions {
@@ -18,13 +20,22 @@ export interface ContinueOptions {
   readonly href: string;
 }
 
-export function errorPage({ title, message, hint, reference }: ErrorOptions): Page {
+export interface PostingOptions {
+  /** Where the form goes: a path of this origin, or an http or https address. */
+  readonly action: string;
+  readonly fields: readonly { readonly name: string; readonly value: string }[];
+}
+
+export function errorPage({ title, message, hint, reference, back }: ErrorOptions): Page {
   return {
     title,
     main: html`<div class="mark">${alertIcon}</div>
 <h1>${title}</h1>
 <p>${message}</p>
 ${hint !== undefined && html`<p>${hint}</p>`}
+${back !== undefined && (back === 'account'
+      ? html`<p><a class="button" href="/login/account">${texts.error.toAccount}</a></p>`
+      : html`<p><a class="button" href="/login/${encodeURIComponent(back.uid)}">${texts.error.toSignIn}</a></p>`)}
 ${reference !== undefined && html`<p class="aside">${texts.error.reference}: <code>${reference}</code></p>`}`,
   };
 }
@@ -36,7 +47,7 @@ ${reference !== undefined && html`<p class="aside">${texts.error.reference}: <co
  * A `TypeError` if the address is of another kind.
  */
 export function continuePage({ href }: ContinueOptions): Page {
-  if (!/^(https?:\/\/|\/(?![/\\]))/i.test(href)) throw new TypeError('The address to go on to must be a path or an http(s) URL');
+  checkAddress(href);
   const { goOn } = texts;
   return {
     title: goOn.title,
@@ -45,4 +56,23 @@ export function continuePage({ href }: ContinueOptions): Page {
 <p>${goOn.message}</p>
 <p><a class="button" href="${href}">${goOn.link}</a></p>`,
   };
+}
+
+/** A form that the browser sends on by itself, or by its button. A `TypeError` if the address is of another kind. */
+export function postingPage({ action, fields }: PostingOptions): Page {
+  checkAddress(action);
+  const { goOn } = texts;
+  return {
+    title: goOn.title,
+    scripts: ['submit.js'],
+    main: html`<h1>${goOn.title}</h1>
+<p>${goOn.message}</p>
+<form method="post" action="${action}" data-go>
+${fields.map(({ name, value }) => html`<input type="hidden" name="${name}" value="${value}">\n`)}<button class="button" type="submit">${goOn.link}</button>
+</form>`,
+  };
+}
+
+function checkAddress(href: string): void {
+  if (!/^(https?:\/\/|\/(?![/\\]))/i.test(href)) throw new TypeError('The address to go on to must be a path or an http(s) URL');
 }

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { execFileSync } from 'node:child_process';
-import { chmod, mkdir, readdir, readFile, stat, utimes, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { findCached, obtainThroughCache, purgeCache, type CacheKey, type CacheUse } from '../../cli/cache.ts';
 import { CliError } from '../../cli/errors.ts';
@@ -11,8 +11,9 @@ import { signIn, startSignedIn, type SignedIn } from './signed_in.ts';
 
 describe('the cache', () => {
   const NOW = Date.parse('2026-11-24T12:00:00Z');
+  const SESSION = { kind: 'session', id: 'one', issuer: 'https://issuer.example', email: 'dev@example.com' } as const;
   const KEY: CacheKey = {
-    session: { id: 'one', issuer: 'https://issuer.example', email: 'dev@example.com' },
+    identity: SESSION,
     provider: 'anthropic', parameters: { federation_rule_id: 'fdrl_1', workspace_id: 'wrkspc_1' }, url: 'https://api.anthropic.com/v1/oauth/token', audience: undefined,
   };
   let sandbox: Sandbox;
@@ -30,7 +31,7 @@ describe('the cache', () => {
   async function writeSession(id: string): Promise<void> {
     await mkdir(sandbox.home, { recursive: true, mode: 0o700 });
     const far = '2030-01-01T00:00:00Z';
-    await writeFile(sandbox.sessionPath, JSON.stringify({ version: 1, id, issuer: KEY.session.issuer, email: KEY.session.email, access_token: 'a', access_token_expires_at: far, refresh_token: 'r' }));
+    await writeFile(sandbox.sessionPath, JSON.stringify({ version: 1, id, issuer: SESSION.issuer, email: SESSION.email, access_token: 'a', access_token_expires_at: far, refresh_token: 'r' }));
   }
   const obtain = (seconds = 600) => async (): Promise<Credential> => ({ secrets: { token: `token-${(obtained += 1)}` }, expiresAt: use.now + seconds * 1000 });
   const get = async (key: CacheKey = KEY, seconds?: number): Promise<string> => (await obtainThroughCache(use, key, obtain(seconds))).secrets['token']!;
@@ -58,9 +59,10 @@ describe('the cache', () => {
   });
 
   const OTHERS: readonly [string, Partial<CacheKey>][] = [
-    ['sign-in', { session: { ...KEY.session, id: 'two' } }],
-    ['account', { session: { ...KEY.session, email: 'other@example.com' } }],
-    ['issuer', { session: { ...KEY.session, issuer: 'https://other.example' } }],
+    ['sign-in', { identity: { ...SESSION, id: 'two' } }],
+    ['account', { identity: { ...SESSION, email: 'other@example.com' } }],
+    ['issuer', { identity: { ...SESSION, issuer: 'https://other.example' } }],
+    ['kind of account', { identity: { kind: 'service', issuer: SESSION.issuer, clientId: SESSION.email } }],
     ['provider', { provider: 'openai' }],
     ['parameter', { parameters: { ...KEY.parameters, workspace_id: 'wrkspc_2' } }],
     ['further parameter', { parameters: { ...KEY.parameters, audience: 'x' } }],
@@ -123,6 +125,14 @@ describe('the cache', () => {
     await writeFile(use.home.cachePath, 'a file where the folder should be');
     expect(await get()).toBe('token-1');
     expect(use.warnings).toEqual([expect.stringMatching(/^the token is not cached: could not create \S+cache \(EEXIST\)$/)]);
+  });
+
+  it('keeps the tokens of a service account without a sign-in, and those of another apart', async () => {
+    const service = (clientId: string): CacheKey => ({ ...KEY, identity: { kind: 'service', issuer: SESSION.issuer, clientId } });
+    await rm(sandbox.sessionPath);
+    expect(await get(service('client-1'))).toBe('token-1');
+    expect(await get(service('client-1'))).toBe('token-1');
+    expect(await get(service('client-2'))).toBe('token-2');
   });
 
   it('leaves nothing of a sign-in that ended meanwhile', async () => {

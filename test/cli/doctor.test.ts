@@ -3,8 +3,9 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { examine, type DoctorRequest, type DoctorTools } from '../../cli/doctor/doctor.ts';
 import { findTarget } from '../../cli/doctor/targets.ts';
+import { readEnvironment } from '../../cli/environment.ts';
 import { locateHome } from '../../cli/home.ts';
-import { createConnect } from '../../cli/use_session.ts';
+import { createProviderUse } from '../../cli/source_option.ts';
 import { EMAIL } from '../support/fake_issuer_for_cli.ts';
 import { BIN, quietly, startVouch, type Outcome } from './run_vouch.ts';
 import { startSignedIn, type SignedIn } from './signed_in.ts';
@@ -109,7 +110,7 @@ describe('the address of the issuer', () => {
   async function ask(issuer: string, addresses: readonly string[] | Error): Promise<unknown> {
     await world.sandbox.editSession({ issuer });
     const tools: DoctorTools = {
-      use: { home: locateHome(world.sandbox.home), clock: Date.now, connect: createConnect(Date.now), expectedIssuer: undefined, places: { anthropicBaseUrl: undefined } },
+      use: createProviderUse({ home: locateHome(world.sandbox.home), clock: Date.now, environment: readEnvironment({}) }),
       issuerVariable: undefined, variables: {}, readStdin: async () => '',
       resolve: async () => { if (addresses instanceof Error) throw addresses; return addresses; },
     };

@@ -2,9 +2,10 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { readEnvironment } from '../../cli/environment.ts';
 import { keepFresh } from '../../cli/exec/keeper.ts';
 import { locateHome } from '../../cli/home.ts';
-import { createConnect } from '../../cli/use_session.ts';
+import { createProviderUse } from '../../cli/source_option.ts';
 import { mergeVariables, obtainTypes, readTypes } from '../../cli/types.ts';
 import { EMAIL } from '../support/fake_issuer_for_cli.ts';
 import { OPENAI_AUDIENCE, startProviderWorld, type ProviderWorld } from '../support/provider_world.ts';
@@ -72,7 +73,7 @@ describe('exec --refresh', () => {
 });
 
 describe('the keeper', () => {
-  const use = () => ({ home: locateHome(world.sandbox.home), clock: () => Date.now() + offset, connect: createConnect(() => Date.now() + offset), expectedIssuer: undefined, places: { anthropicBaseUrl: undefined } });
+  const use = () => createProviderUse({ home: locateHome(world.sandbox.home), clock: () => Date.now() + offset, environment: readEnvironment({}) });
   const until = async (isTrue: () => Promise<boolean>): Promise<void> => {
     for (let i = 0; i < 100 && !(await isTrue()); i += 1) await new Promise((resolve) => setTimeout(resolve, 50));
     expect(await isTrue()).toBe(true);

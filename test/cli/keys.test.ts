@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, it, test } from '@jest/globals';
 import { existsSync } from 'node:fs';
-import { renderTable, joinSome } from '../../cli/keys/table.ts';
+import { renderTable, joinSome } from '../../cli/table.ts';
 import { formatDuration } from '../../cli/time.ts';
 import { findFreePort } from '../support/free_port.ts';
 import { createSandbox, type Sandbox } from './run_vouch.ts';

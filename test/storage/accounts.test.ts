@@ -28,16 +28,16 @@ describe.each([['embedded', DRIVERS.embedded], ['postgres', DRIVERS.postgres]] a
   }
 
   const createAccount = (changes: Partial<AccountRecord> = {}): AccountRecord =>
-    ({ id: createUuid(clock.now()), kind: 'person', email: `${createName('a')}@example.com`, isEmailVerified: false, name: 'Ada', role: 'member', status: 'active', createdAt: clock.now(), ...changes });
+    ({ id: createUuid(clock.now()), kind: 'person', email: `${createName('a')}@example.com`, isEmailVerified: false, name: 'Ada', role: 'member', status: 'active', createdAt: clock.now(), ownerId: undefined, ...changes });
   const createPasskey = (accountId: string, changes: Partial<PasskeyRecord> = {}): PasskeyRecord =>
-    ({ id: createName('passkey'), accountId, publicKey: new Uint8Array([1, 2, 255]), counter: 0, transports: ['internal', 'hybrid'], deviceType: 'multiDevice', isBackedUp: true, aaguid: 'a', name: 'Phone', createdAt: clock.now(), ...changes });
+    ({ id: createName('passkey'), accountId, publicKey: new Uint8Array([1, 2, 255]), counter: 0, transports: ['internal', 'hybrid'], deviceType: 'multiDevice', isBackedUp: true, aaguid: 'a', name: 'Phone', createdAt: clock.now(), keyStorage: 'unknown', attestationFormat: 'none', ...changes });
   const accept = (hash: string, account = createAccount(), passkey = createPasskey(account.id)) => store.acceptInvitation(hash, account, passkey, clock.now());
 
   test('an accepted invitation gives the account and the passkey, whole', async () => {
     const account = createAccount();
     const passkey = createPasskey(account.id, { counter: 2 ** 32 - 1 });
     expect(await accept(tokenHash, account, passkey)).toBe(true);
-    expect(await store.find(account.id)).toEqual(account);
+    expect(await store.find(account.id)).toEqual({ ...account, groups: [] });
     expect(await store.findByEmail(account.email)).toEqual(account);
     expect(await store.findPasskey(passkey.id)).toEqual(passkey);
     expect(await store.findInvitee(tokenHash)).toEqual(account);

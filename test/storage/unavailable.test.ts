@@ -10,7 +10,7 @@ import { startTcpProxy, type TcpProxy } from '../support/tcp_proxy.ts';
 const clock = createStillClock();
 const at = clock.now();
 const account = { id: '01890000-0000-7000-8000-000000000000', kind: 'person', email: 'ada@example.com', isEmailVerified: false, name: 'Ada', role: 'admin', status: 'active', createdAt: at } as const;
-const passkey = { id: 'p', accountId: account.id, publicKey: new Uint8Array(1), counter: 0, transports: [], deviceType: 'x', isBackedUp: false, aaguid: '', name: '', createdAt: at };
+const passkey = { id: 'p', accountId: account.id, publicKey: new Uint8Array(1), counter: 0, transports: [], deviceType: 'x', isBackedUp: false, aaguid: '', name: '', createdAt: at, keyStorage: 'unknown' as const, attestationFormat: 'none' };
 
 type Calls = Readonly<Record<string, (storage: Storage) => Promise<unknown>>>;
 
@@ -46,6 +46,18 @@ const SERVERS: Readonly<Record<'Postgres' | 'Redis', { target: () => Promise<str
       'accounts.findOpenInvitation': ({ accounts }) => accounts.findOpenInvitation('nothing', at),
       'accounts.findInvitee': ({ accounts }) => accounts.findInvitee('nothing'),
       'accounts.acceptInvitation': ({ accounts }) => accounts.acceptInvitation('nothing', account, passkey, at),
+      'passkeys.list': ({ passkeys }) => passkeys.list(account.id),
+      'passkeys.add': ({ passkeys }) => passkeys.add({ ...passkey, id: createName('passkey'), accountId: account.id }, undefined, 0),
+      'passkeys.rename': ({ passkeys }) => passkeys.rename(account.id, 'nothing', 'N'),
+      'passkeys.remove': ({ passkeys }) => passkeys.remove(account.id, 'nothing', { issuers: [] }),
+      'identities.find': ({ identities }) => identities.find('nothing', 'nothing'),
+      'identities.list': ({ identities }) => identities.list(account.id),
+      'identities.unlink': ({ identities }) => identities.unlink(account.id, 'nothing', 'nothing', { issuers: [] }),
+      'identities.findHolder': ({ identities }) => identities.findHolder('nothing'),
+      'identities.listDisputes': ({ identities }) => identities.listDisputes(),
+      'identities.releaseEmail': ({ identities }) => identities.releaseEmail(account.id, 'nobody', at),
+      'identities.freeEmail': ({ identities }) => identities.freeEmail('nothing', 'nobody', at),
+      'identities.linkDisputed': ({ identities }) => identities.linkDisputed(account.id, 'nobody', at),
       'clients.find': ({ clients }) => clients.find('nothing'),
       'clients.add': ({ clients }) => clients.add(createName('client'), {}, at),
       purge: (storage) => storage.purge(),

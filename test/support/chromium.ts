@@ -8,6 +8,8 @@ export interface ChromiumPage {
   readonly authenticatorId: string;
   /** What the page wrote to the console as an error or a violation of its policy. */
   readonly complaints: readonly string[];
+  /** Takes back those that a test has provoked; a pattern that fits none is an error. */
+  forgive(pattern: RegExp): void;
   /** Kept under test-output/, out of git. */
   screenshot(name: string): Promise<void>;
   close(): Promise<void>;
@@ -35,6 +37,11 @@ export async function openChromium(view: { width?: number; height?: number; colo
   });
   return {
     page, devtools, authenticatorId, complaints,
+    forgive: (pattern) => {
+      const kept = complaints.filter((line) => !pattern.test(line));
+      if (kept.length === complaints.length) throw new Error(`nothing complained of ${String(pattern)}`);
+      complaints.splice(0, complaints.length, ...kept);
+    },
     screenshot: async (name) => {
       mkdirSync(OUTPUT, { recursive: true });
       await page.screenshot({ path: `${OUTPUT}${name}.png`, fullPage: true });

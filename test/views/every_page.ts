@@ -1,9 +1,12 @@
-import { createPages, loadAssets } from '../../server/views/views.ts';
+import { createPages, loadAssets, type PasskeyRow } from '../../server/views/views.ts';
 
 export const HOSTILE = `"><img src=x onerror=alert(1)><script>alert('2')</script><a style="x" href='javascript:1'>&\``;
 
 export const assets = loadAssets();
 export const pages = createPages({ assets, productName: 'Vouch' });
+
+const passkey = (text: string): PasskeyRow =>
+  ({ id: text, name: text, model: text, aaguid: text, keyStorage: 'software', isSyncable: true, isBackedUp: true, attestationFormat: 'none', createdAt: new Date(0), lastUsedAt: undefined });
 
 /** Every page, filled from one pair of values, so that all are held to the same rules. */
 export function everyPage(text: string, issuer = 'https://us.vouch.sh'): Record<string, string> {
@@ -12,9 +15,21 @@ export function everyPage(text: string, issuer = 'https://us.vouch.sh'): Record<
     enrolled: pages.renderEnrolledPage({ email: text, name: text, issuer }),
     invitationUsed: pages.renderInvitationUsedPage(),
     signInCli: pages.renderSignInPage({ uid: text, clientName: text, isCli: true, issuer }),
-    signIn: pages.renderSignInPage({ uid: text, clientName: text, isCli: false, issuer }),
+    signIn: pages.renderSignInPage({ uid: text, clientName: text, isCli: false, issuer, upstreams: [{ id: text, name: text }] }),
+    signInOwn: pages.renderSignInPage({ uid: text, clientName: text, isCli: false, isOwn: true, issuer }),
     consent: pages.renderConsentPage({ uid: text, clientName: text, email: text, scopes: ['openid', text], redirectHost: text }),
     goOn: pages.renderContinuePage({ href: `/oauth/authorize/${text}` }),
+    account: pages.renderAccountPage({
+      name: text, email: text, isFresh: true, notice: 'passkey_added', issuer, passkeys: [passkey(text), { ...passkey(text), lastUsedAt: new Date(1), isBackedUp: false }],
+      identities: [{ key: text, upstream: text, email: text, linkedAt: new Date(0), lastUsedAt: new Date(1) }], linkable: [{ id: text, name: text }],
+    }),
+    accountStale: pages.renderAccountPage({ name: text, email: text, isFresh: false, issuer, passkeys: [], identities: [], linkable: [{ id: text, name: text }] }),
+    passkey: pages.renderPasskeyPage({ passkey: passkey(text), isFresh: true, issuer }),
+    passkeyStale: pages.renderPasskeyPage({ passkey: { ...passkey(text), keyStorage: 'hardware', attestationFormat: text }, isFresh: false, issuer }),
+    notSignedIn: pages.renderNotSignedInPage(),
+    signOut: pages.renderSignOutPage({ action: '/oauth/logout/confirm', xsrf: text }),
+    signedOut: pages.renderSignedOutPage(),
+    posting: pages.renderPostingPage({ action: `/oauth/${text}`, fields: [{ name: text, value: text }] }),
     error: pages.renderErrorPage({ title: text, message: text, hint: text, reference: text }),
   };
 }

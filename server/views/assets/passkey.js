@@ -52,6 +52,7 @@
   });
   button.disabled = false;
   form.dataset.state = 'ready';
+  offerPicking();
 
   function findObstacle() {
     if (!window.isSecureContext) return 'insecure';
@@ -74,6 +75,39 @@
       setBusy(false);
       showFailure(error);
     }
+  }
+
+  // Conditional mediation: the browser lists its passkeys in a field. It is begun when somebody comes near the field,
+  // so that a visit to this page alone opens no ceremony; the button's own ceremony takes its place.
+  async function offerPicking() {
+    const picker = document.querySelector('[data-pick]');
+    if (!picker || isRegistration || !(await SimpleWebAuthnBrowser.browserSupportsWebAuthnAutofill())) return;
+    const input = picker.querySelector('input');
+    let begunAt = 0;
+    const begin = async () => {
+      // A challenge is good for five minutes.
+      if (isBusy || (begunAt !== 0 && Date.now() - begunAt < 240000)) return;
+      begunAt = Date.now();
+      try {
+        const { options } = await post(form.dataset.options, {});
+        const response = await SimpleWebAuthnBrowser.startAuthentication({ optionsJSON: options, useBrowserAutofill: true });
+        setBusy(true);
+        progress('finishing', idle.note);
+        const { redirect } = await post(form.dataset.verify, { response });
+        const address = httpAddress(redirect);
+        say(text('done'), '');
+        window.location.assign(address);
+      } catch (error) {
+        begunAt = 0;
+        // Given up for the button's ceremony, or for a later one of its own: nothing to tell.
+        if (error.name === 'AbortError') return;
+        setBusy(false);
+        showFailure(error);
+      }
+    };
+    input.addEventListener('pointerenter', begin);
+    input.addEventListener('focus', begin);
+    picker.hidden = false;
   }
 
   async function runCeremony() {

@@ -1,0 +1,37 @@
+import { createPublicKey } from 'node:crypto';
+import { composeJws, parseJws, verifyJws } from '../crypto/jws.ts';
+import { Unavailable } from '../lib/errors.ts';
+import type { KeyStore } from '../storage/storage.ts';
+import type { KeySnapshot } from './snapshot.ts';
+
+/** What the issuer says and signs that is no token: its type is in the header, and it has none of a token's claims. */
+export interface Statements {
+  /** Signed by the active key of the first ring. Throws Unavailable when there is none. */
+  sign(typ: string, payload: object): Promise<string>;
+  /** The payload, if any key that this issuer ever had has signed it: undefined otherwise. Also by one that is long retired. */
+  verify(typ: string, jws: string): Promise<Readonly<Record<string, unknown>> | undefined>;
+}
+
+export function createStatements(current: () => KeySnapshot, store: Pick<KeyStore, 'load'>): Statements {
+  const known = new Map<string, ReturnType<typeof createPublicKey>>();
+  const findKey = async (kid: string) => {
+    if (known.has(kid)) return known.get(kid);
+    const { records } = await store.load();
+    for (const { kid: id, publicJwk } of records) known.set(id, createPublicKey({ key: { ...publicJwk }, format: 'jwk' }));
+    return known.get(kid);
+  };
+  return {
+    sign: (typ, payload) => {
+      const [signer] = current().signers.values();
+      if (signer === undefined) throw new Unavailable('no signing key is active');
+      return composeJws({ alg: signer.alg, kid: signer.kid, typ }, payload, signer.sign);
+    },
+    verify: async (typ, text) => {
+      const jws = parseJws(text);
+      if (jws?.header.typ !== typ) return undefined;
+      const key = await findKey(jws.header.kid);
+      if (key === undefined || (key.asymmetricKeyType === 'rsa') !== (jws.header.alg === 'RS256')) return undefined;
+      return verifyJws(jws, key) ? jws.claims : undefined;
+    },
+  };
+}

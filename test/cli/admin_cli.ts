@@ -1,0 +1,91 @@
+// `vouch` as an admin runs it: real processes against an issuer in this process, which is asked for a passkey where it asks.
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { CliError } from '../../cli/errors.ts';
+import { locateHome } from '../../cli/home.ts';
+import { readEnvironment } from '../../cli/environment.ts';
+import { createProgram } from '../../cli/program.ts';
+import { authorize } from '../support/browser.ts';
+import { startTestIssuer, type TestIssuer } from '../support/issuer_in_process.ts';
+import { findSignInUrl, runVouch, type VouchResult } from '../support/vouch_process.ts';
+
+type Person = Awaited<ReturnType<TestIssuer['createPerson']>>;
+
+export interface AdminCli {
+  readonly issuer: TestIssuer;
+  /** admin@example.com */
+  readonly admin: Person;
+  /** A folder of this issuer's tests, which is also VOUCH_HOME's parent. */
+  readonly folder: string;
+  readonly env: Readonly<Record<string, string>>;
+  /** Runs it to its end; signs in as the admin wherever it asks. */
+  readonly run: (args: readonly string[], env?: Record<string, string>) => Promise<VouchResult & { signIns: number }>;
+  /** The same, and what it printed as JSON; throws where it failed. */
+  readonly runJson: (args: readonly string[]) => Promise<any>; // eslint-disable-line @typescript-eslint/no-explicit-any -- whatever the command says
+  readonly close: () => Promise<void>;
+}
+
+export async function startAdminCli(env: Record<string, string> = {}): Promise<AdminCli> {
+  const issuer = await startTestIssuer({ VOUCH_HOSTED_DOMAINS: 'example.com', ...env });
+  const admin = await issuer.createPerson('admin@example.com');
+  const folder = mkdtempSync(join(tmpdir(), 'vouch-admin-'));
+  const own = { VOUCH_HOME: join(folder, 'home'), NO_COLOR: '1', VOUCH_ISSUER: issuer.url, BROWSER: 'false' };
+  const run: AdminCli['run'] = async (args, more = {}) => {
+    const visited = new Map<string, Promise<unknown>>();
+    const result = await runVouch(args, { ...own, ...more }, (all) => {
+      for (const line of all.split('\n')) {
+        const url = findSignInUrl(`${line}\n`);
+        if (url !== undefined && !visited.has(url)) visited.set(url, visit(url, admin));
+      }
+    });
+    await Promise.all(visited.values());
+    return { ...result, signIns: visited.size };
+  };
+  return {
+    issuer, admin, folder, env: own, run,
+    runJson: async (args) => {
+      const { code, stdout, stderr } = await run([...args, '--json']);
+      if (code !== 0) throw new Error(`vouch ${args.join(' ')} ended with ${code}: ${stderr}`);
+      return JSON.parse(stdout) as unknown;
+    },
+    close: () => issuer.close(),
+  };
+}
+
+/** Goes through the sign-in behind an address that `vouch` printed, to its callback. */
+export async function visit(url: string, { browser, passkey }: Person): Promise<void> {
+  await fetch(await authorize(browser, url, passkey));
+}
+
+/** What a command line is told before anything is asked of anybody; no process is needed for that. */
+export async function findUsageFault(args: readonly string[]): Promise<{ status: number; message: string }> {
+  try {
+    await createTestProgram().parseAsync(args, { from: 'user' });
+  } catch (error) {
+    if (error instanceof CliError) return { status: error.exitCode, message: error.message };
+    throw error;
+  }
+  throw new Error(`vouch ${args.join(' ')} found nothing wrong`);
+}
+
+/** The help of every command below `name`, by its whole name. */
+export function readHelp(name: string): ReadonlyMap<string, string> {
+  const texts = new Map<string, string>();
+  const visitHelp = (command: Command, path: string) => {
+    let text = '';
+    command.configureOutput({ writeOut: (part) => (text += part) }).outputHelp();
+    texts.set(path, text);
+    for (const child of command.commands) visitHelp(child, `${path} ${child.name()}`);
+  };
+  const family = createTestProgram().commands.find((command) => command.name() === name);
+  if (family === undefined) throw new Error(`there is no command ${name}`);
+  visitHelp(family, name);
+  return texts;
+}
+
+function createTestProgram(): Command {
+  const home = locateHome('/nonexistent/home');
+  return createProgram({ version: '0', home, clock: () => 0, environment: readEnvironment({ VOUCH_ISSUER: 'http://localhost:1', NO_COLOR: '1' }) }, () => undefined);
+}

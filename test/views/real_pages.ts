@@ -1,0 +1,36 @@
+import type { PasskeyRow } from '../../server/views/views.ts';
+import { pages } from './every_page.ts';
+
+const issuer = 'https://vouch.example.com';
+const at = (day: number) => new Date(Date.UTC(2026, 10, day, 9, 41));
+
+const passkeys: readonly PasskeyRow[] = [
+  { id: 'one', name: 'iCloud Keychain', model: 'Apple Passwords', aaguid: 'fbfc3007-154e-4ecc-8c0b-6e020557d7bd', keyStorage: 'unknown', isSyncable: true, isBackedUp: true, attestationFormat: 'none', createdAt: at(2), lastUsedAt: at(24) },
+  { id: 'two', name: 'Blue YubiKey', model: 'YubiKey 5 Series with NFC', aaguid: '2fc0579f-8113-47ea-b116-bb5a8db9202a', keyStorage: 'hardware', isSyncable: false, isBackedUp: false, attestationFormat: 'packed', createdAt: at(20) },
+];
+const identities = [{ key: 'k', upstream: 'Google', email: 'ada.lovelace@example.com', linkedAt: at(3), lastUsedAt: at(21) }];
+const upstreams = [{ id: 'google', name: 'Google' }, { id: 'entra', name: 'Microsoft' }];
+const ada = { name: 'Ada Lovelace', email: 'ada.lovelace@example.com', issuer };
+
+/** Every page as somebody would see it. */
+export const REAL_PAGES: Readonly<Record<string, string>> = {
+  enrol: pages.renderEnrolPage({ token: 't', issuer }),
+  enrolled: pages.renderEnrolledPage(ada),
+  'invitation-used': pages.renderInvitationUsedPage(),
+  'sign-in': pages.renderSignInPage({ uid: 'u', clientName: 'vouch', isCli: true, issuer }),
+  'sign-in-admin': pages.renderSignInPage({ uid: 'u', clientName: 'vouch', isCli: true, asksToAdminister: true, issuer, upstreams }),
+  'sign-in-app': pages.renderSignInPage({ uid: 'u', clientName: 'Payroll', isCli: false, issuer, upstreams }),
+  'sign-in-account': pages.renderSignInPage({ uid: 'u', clientName: 'Vouch', isCli: false, isOwn: true, issuer, upstreams }),
+  consent: pages.renderConsentPage({ uid: 'u', clientName: 'Payroll', email: ada.email, scopes: ['openid', 'email'], redirectHost: 'payroll.example.com' }),
+  account: pages.renderAccountPage({ ...ada, isFresh: true, passkeys, identities, linkable: [upstreams[1]!], notice: 'passkey_added' }),
+  'account-stale': pages.renderAccountPage({ ...ada, isFresh: false, passkeys, identities, linkable: [] }),
+  'account-bare': pages.renderAccountPage({ ...ada, isFresh: true, passkeys: [], identities: [], linkable: [] }),
+  passkey: pages.renderPasskeyPage({ passkey: passkeys[1]!, isFresh: true, issuer }),
+  'passkey-stale': pages.renderPasskeyPage({ passkey: passkeys[0]!, isFresh: false, issuer }),
+  'not-signed-in': pages.renderNotSignedInPage(),
+  // Without its script, which would send it on at once: as it is seen where scripts are off.
+  posting: pages.renderPostingPage({ action: '/stay', fields: [{ name: 'xsrf', value: 'x' }] }).replace(/<script [^>]*><\/script>/, ''),
+  'sign-out': pages.renderSignOutPage({ action: '/oauth/logout/confirm', xsrf: 'x' }),
+  'signed-out': pages.renderSignedOutPage(),
+  error: pages.renderErrorPage({ title: 'That did not work', message: 'Your Google account is not of a company that may sign in here. Choose your work account, or ask an admin.', reference: 'upstream_not_allowed', back: { uid: 'u' } }),
+};

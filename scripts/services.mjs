@@ -146,9 +146,9 @@ function startWatchdog(servers, dir) {
 /**
  * Starts what tests need, empty and only reachable from this machine.
  * @returns {Promise<{ databaseUrl: string, redisUrl: string, chromium: string, stop: () => Promise<void> }>}
- * databaseUrl: a superuser's, durable writes off. stop: may be called twice. Throws a SetupError.
+ * databaseUrl: a superuser's, durable writes off unless `isDurable`. stop: may be called twice. Throws a SetupError.
  */
-export async function startServices(options) {
+export async function startServices({ isDurable = false, ...options } = {}) {
   const found = await findServices(options);
   const dir = mkdtempSync(path.join(tmpdir(), 'vouch-services-'));
   const servers = [];
@@ -166,7 +166,7 @@ export async function startServices(options) {
       signal: 'SIGINT',
       options: { ...as, cwd: dir },
       command: (port) => [path.join(found.postgres, 'postgres'), '-D', data, '-p', String(port), '-k', dir,
-        ...['listen_addresses=127.0.0.1', 'max_connections=200', 'fsync=off', 'synchronous_commit=off', 'full_page_writes=off'].flatMap((setting) => ['-c', setting])],
+        ...['listen_addresses=127.0.0.1', 'max_connections=200', ...(isDurable ? [] : ['fsync=off', 'synchronous_commit=off', 'full_page_writes=off'])].flatMap((setting) => ['-c', setting])],
       isReady: async (port) => spawnSync(path.join(found.postgres, 'pg_isready'), ['-q', '-h', '127.0.0.1', '-p', String(port)]).status === 0,
     });
     servers.push(postgres);

@@ -8,7 +8,7 @@ import Koa from 'koa';
 import { ADMIN_PATH, createAdmin } from './admin/admin.ts';
 import { createAccounts, type Accounts } from './accounts/accounts.ts';
 import { createAudiences, type Audiences } from './audiences/audiences.ts';
-import { createAudit, type Audit, type AuditEvents } from './audit/audit.ts';
+import { CHECKPOINT_TYPE, createAudit, type Audit, type AuditEvents } from './audit/audit.ts';
 import { createClients, type Clients } from './clients/clients.ts';
 import type { Config } from './config/config.ts';
 import type { KekRing } from './crypto/kek.ts';
@@ -52,9 +52,6 @@ export interface AppOptions {
   readonly clock?: Clock;
 }
 
-/** No token is of this type, so that a checkpoint can pass for none. */
-const CHECKPOINT_TYP = 'vouch-checkpoint+jwt';
-
 const HOUSEKEEPING_MS = 10 * 60_000;
 
 /** Opens storage, brings the keys in order and joins the rooms. Throws what openStorage and createKeys throw. */
@@ -71,8 +68,8 @@ export async function createApp({ config, keks, cookieKeys, disk, log, clock = s
     const keys = await createKeys({ ...config.keys, policy, store: storage.keys, hints: storage.hints, keks, clock, events: createKeyEvents(log, metrics) });
     const audit = createAudit({
       store: storage.audit, clock, retentionDays: config.auditRetentionDays, checkpointSeconds: config.auditCheckpointSeconds,
-      sign: (payload) => keys.statements.sign(CHECKPOINT_TYP, payload),
-      verifySignature: (jws) => keys.statements.verify(CHECKPOINT_TYP, jws),
+      sign: (payload) => keys.statements.sign(CHECKPOINT_TYPE, payload),
+      verifySignature: (jws) => keys.statements.verify(CHECKPOINT_TYPE, jws),
       events: createAuditEvents(log, metrics),
     });
     return joinRooms({ config, log, clock, metrics, storage, keys, audit, disk, cookieKeys });
@@ -297,6 +294,10 @@ function createAuditEvents(log: Log, metrics: Metrics): AuditEvents {
   return {
     onBatch: ({ rows, waitMs }) => {
       metrics.observeAuditBatch(rows, waitMs);
+    },
+    // Where the database's owner cannot write: what shows that a later checkpoint was taken away.
+    onCheckpoint: (checkpoint) => {
+      log.info(checkpoint, 'the issuance record was sealed');
     },
     onDropped: (count) => {
       metrics.countAlarm('audit_dropped');

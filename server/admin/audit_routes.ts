@@ -1,6 +1,6 @@
-import { PassThrough } from 'node:stream';
+import { PassThrough, Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import type { Accounts } from '../accounts/accounts.ts';
 import type { Audit, AuditRow } from '../audit/audit.ts';
@@ -72,18 +72,17 @@ async function* toLines<T>(items: AsyncIterable<T>, describe: (item: T) => objec
 const PROGRESS_EVERY_MS = 1_000;
 
 async function* verify(audit: Audit): AsyncGenerator<string> {
-  let progress = 0;
-  let isDone = false;
-  const verdict = audit.verify((rows) => {
-    progress = rows;
-  }).finally(() => {
-    isDone = true;
+  const progress = { rows: 0 };
+  const verdict = audit.verify(({ rows }) => {
+    progress.rows = rows;
   });
-  // Seen to below; until then it must not count as unhandled.
-  verdict.catch(() => undefined);
-  while (!isDone) {
-    await Promise.race([verdict.catch(() => undefined), new Promise((resolve) => setTimeout(resolve, PROGRESS_EVERY_MS).unref())]);
-    if (!isDone) yield `${JSON.stringify({ rows: progress })}\n`;
+  for (;;) {
+    const tick = sleep(PROGRESS_EVERY_MS, undefined, { ref: false });
+    const done = await Promise.race([verdict, tick]);
+    if (done !== undefined) {
+      yield `${JSON.stringify({ verdict: done })}\n`;
+      return;
+    }
+    yield `${JSON.stringify(progress)}\n`;
   }
-  yield `${JSON.stringify({ verdict: await verdict })}\n`;
 }

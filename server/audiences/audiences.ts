@@ -57,7 +57,18 @@ export function createAudiences({ store, issuer, names, rings, longestTokenSecon
     const record = await store.find(name);
     return record === undefined ? configured.get(name) : { ...readAudience(record), isConfigured: configured.has(name) };
   };
+  const cache = createCache(async (name) => {
+    const audience = await findWritten(name);
+    return audience === undefined ? undefined : limit(audience);
+  });
   const keep = async (input: unknown, former: Audience | undefined): Promise<Kept> => {
+    try {
+      return await write(input, former);
+    } finally {
+      cache.clear();
+    }
+  };
+  const write = async (input: unknown, former: Audience | undefined): Promise<Kept> => {
     const { audience: checked, advice } = checkAudience(input);
     if (!rings.includes(checked.algorithm)) throw new Refused('invalid_audience', `algorithm ${checked.algorithm} has no signing keys here; add it to VOUCH_KEY_ALGORITHMS, and wait until its ring signs.`);
     if (reserved.includes(checked.name)) throw new Refused('invalid_audience', `${checked.name} is the admin API of this issuer; tokens for it come from a sign-in.`);
@@ -75,10 +86,7 @@ export function createAudiences({ store, issuer, names, rings, longestTokenSecon
   };
 
   return {
-    find: async (name) => {
-      const audience = await findWritten(name);
-      return audience === undefined ? undefined : limit(audience);
-    },
+    find: cache.find,
     list: async () => {
       const kept = (await store.list()).map((record) => ({ ...readAudience(record), isConfigured: configured.has(record.name) }));
       const names = new Set(kept.map(({ name }) => name));
@@ -94,9 +102,39 @@ export function createAudiences({ store, issuer, names, rings, longestTokenSecon
       return keep({ ...rest, ...given, name, ...(changes.maxAuthAgeSeconds === 0 ? { maxAuthAgeSeconds: undefined } : {}) }, former);
     },
     remove: async (name) => {
-      if (await store.remove(name)) return;
+      const isRemoved = await store.remove(name);
+      cache.clear();
+      if (isRemoved) return;
       if (configured.has(name)) throw new Refused('invalid_audience', `${name === issuer ? 'the issuer' : `"${name}"`} is an audience by configuration; disable it instead.`);
       throw notRegistered(name);
+    },
+  };
+}
+
+/** What an admin changes at another instance is in force here after this long. */
+const CACHE_MS = 1_000;
+const MOST_CACHED = 10_000;
+
+/** Records are asked for with every token and change a few times a year. Sessions and accounts are never cached. */
+function createCache(load: (name: string) => Promise<Audience | undefined>) {
+  let entries = new Map<string, { readonly until: number; readonly found: Promise<Audience | undefined> }>();
+  return {
+    find: (name: string): Promise<Audience | undefined> => {
+      const now = performance.now();
+      const known = entries.get(name);
+      if (known !== undefined && known.until > now) return known.found;
+      // Whoever asks for ever new names must not fill the memory.
+      if (entries.size >= MOST_CACHED) entries = new Map();
+      const found = load(name);
+      const entry = { until: now + CACHE_MS, found };
+      entries.set(name, entry);
+      found.catch(() => {
+        if (entries.get(name) === entry) entries.delete(name);
+      });
+      return found;
+    },
+    clear: () => {
+      entries = new Map();
     },
   };
 }

@@ -38,11 +38,11 @@ export function createServiceClients(store: ClientStore, clock: Clock): ServiceC
       if (newest.some(({ kid }) => added.some((key) => key.kid === kid))) throw new Refused('invalid_jwks', 'The key is in use already; make a new one.');
       const next: ServiceKeys = 'jwks' in keys ? { jwks: { keys: [...added, ...newest] } } : keys;
       if (!(await store.replace(id, { ...rest, ...toMetadata(next) }))) throw new NotFound('the service account has no client');
-      return { kids: 'jwks' in next ? readKeys(next.jwks).map(({ kid }) => String(kid)) : [] };
+      return { kids: 'jwks' in next ? readKids(next.jwks) : [] };
     },
     describeKeys: async (id) => {
       const { jwks, jwks_uri: jwksUri } = (await store.find(id)) ?? {};
-      return { kids: readKeys(jwks).map(({ kid }) => String(kid)), jwksUri: typeof jwksUri === 'string' ? jwksUri : undefined };
+      return { kids: readKids(jwks), jwksUri: typeof jwksUri === 'string' ? jwksUri : undefined };
     },
   };
 }
@@ -56,6 +56,10 @@ function describe(id: string, name: string): JsonObject {
 
 function toMetadata(keys: ServiceKeys): JsonObject {
   return 'jwks' in keys ? { jwks: keys.jwks } : { jwks_uri: keys.jwksUri };
+}
+
+function readKids(jwks: unknown): string[] {
+  return readKeys(jwks).map(({ kid }) => kid).filter((kid) => typeof kid === 'string');
 }
 
 function readKeys(jwks: unknown): JsonObject[] {

@@ -2,12 +2,13 @@ import type { ServerResponse } from 'node:http';
 
 /** A JSON answer that nobody may keep. */
 export function sendJson(response: ServerResponse, status: number, body: object): void {
-  const bytes = Buffer.from(JSON.stringify(body));
+  // As a string: Node then sends head and body in one write.
+  const text = JSON.stringify(body);
   response.writeHead(status, {
     'Content-Type': 'application/json',
-    'Content-Length': bytes.length,
+    'Content-Length': Buffer.byteLength(text),
     'Cache-Control': 'no-store',
     'X-Content-Type-Options': 'nosniff',
   });
-  response.end(bytes);
+  response.end(text);
 }

@@ -27,7 +27,7 @@ export async function verifyBearer(authorization: string | undefined, audience: 
   const now = toUnixSeconds(clock.now());
   const subject = verifyAccessToken(token, { issuer, audience }, keys, now);
   if (typeof subject === 'string') return `the access token is unusable: ${subject}`;
-  if (subject.grantId === undefined) return 'the access token is unusable: it is a service account’s, which has no session';
+  if (subject.grantId === undefined) return 'the access token is unusable: it is of a service account, which has no session';
   const [endsAt, account] = await Promise.all([findSessionEnd(subject.grantId), accounts.find(subject.accountId)]);
   if (endsAt === undefined || endsAt <= now || account === undefined) return 'the access token is unusable: its session has ended';
   return { subject, account };

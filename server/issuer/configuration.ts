@@ -3,6 +3,7 @@ import type { Accounts } from '../accounts/accounts.ts';
 import type { Audiences } from '../audiences/audiences.ts';
 import { toPrivateJwk } from '../crypto/jwk.ts';
 import { toUnixSeconds, type Clock } from '../lib/clock.ts';
+import { fetchPublic } from '../http/guarded_fetch.ts';
 import { createUuid } from '../lib/identifier.ts';
 import type { KeySnapshot } from '../keys/keys.ts';
 import { SCOPES, SIGNING_ALGORITHMS } from '../oauth2/vocabulary.ts';
@@ -30,6 +31,7 @@ const ID_TOKEN_SECONDS = 600;
 const CODE_SECONDS = 60;
 const INTERACTION_SECONDS = 600;
 const LARGEST_JWKS_BYTES = 64 * 1024;
+const JWKS_TIMEOUT_MS = 2_500;
 
 /** Everything oidc-provider is told. It clones this: a change of keys means a new provider (issuer/provider.ts). */
 export function createConfiguration(options: ConfigurationOptions, snapshot: KeySnapshot): Configuration {
@@ -82,8 +84,8 @@ export function createConfiguration(options: ConfigurationOptions, snapshot: Key
       Session: sessionSeconds,
     },
     formats: { customizers: { jwt: (ctx, token, jwt) => completeAccessToken(ctx, token, jwt, options) } },
-    // The library fetches a client's jwks_uri with a time limit, and from no private address; here is the limit of size.
-    fetchResponseBodyLimits: { jwks_uri: LARGEST_JWKS_BYTES },
+    // All that the library ever fetches is a client's jwks_uri. Its own guard rests on an agent's inner workings, and only warns when they have changed.
+    fetch: (url, request) => fetchPublic(url instanceof Request ? url.url : url.toString(), Object.fromEntries(new Headers(request?.headers)), { largestBytes: LARGEST_JWKS_BYTES, timeoutMs: JWKS_TIMEOUT_MS }),
     features: {
       devInteractions: { enabled: false },
       // A token that names its audience cannot be used at the library's own userinfo endpoint: ours is issuer/userinfo.ts.

@@ -11,11 +11,13 @@ import type { Keys } from '../keys/keys.ts';
 import type { SigningAlgorithm } from '../oauth2/vocabulary.ts';
 import { verifyBearer, type Bearer } from './bearer.ts';
 import { renderDiscovery } from './discovery.ts';
+import { answerPlainExchange } from './exchange_front.ts';
 import { createInteractions, type Interactions } from './interactions.ts';
 import { createProvider, findSessionEnd, type ProviderOptions } from './provider.ts';
 import { adminAudience } from './resource.ts';
 import { findMethods, ROUTES } from './routes.ts';
 import { answerSessionCredentials } from './session_credentials.ts';
+import type { Facts } from './token_exchange.ts';
 import { answerUserinfo } from './userinfo.ts';
 
 export { ROUTES } from './routes.ts';
@@ -61,17 +63,28 @@ export function createIssuer(options: IssuerOptions): Issuer {
     [ROUTES.sessionCredentials]: {
       methods: ['GET'],
       answer: (request, response) => {
-        const { clients, audiences, audit, trustedProxies } = options;
-        const snapshot = keys.current();
-        if (!keys.maySign(snapshot)) {
+        const dependencies = exchangeDependencies();
+        if (!dependencies.maySign()) {
           response.setHeader('Retry-After', '1');
           sendJson(response, 503, { error: 'temporarily_unavailable', error_description: 'This instance is out of touch with its signing keys. Try again in a moment.' });
           return;
         }
-        const dependencies = { ...bearerDependencies(), keys: snapshot, clients, audiences, audit, trustedProxies, onIssued: events.onIssued };
-        answerSessionCredentials(request, response, dependencies).catch(sayFailure('session_credentials', response));
+        answerSessionCredentials(request, response, { ...dependencies, onIssued: (facts: Facts) => { events.onIssued(facts); } }).catch(sayFailure('session_credentials', response));
       },
     },
+  };
+
+  const exchangeDependencies = () => {
+    const { clients, audiences, audit, trustedProxies } = options;
+    const snapshot = keys.current();
+    return { ...bearerDependencies(), keys: snapshot, clients, audiences, audit, trustedProxies, events, maySign: () => keys.maySign(snapshot) };
+  };
+  const answerToken = async (request: IncomingMessage, response: ServerResponse) => {
+    const isAnswered = await answerPlainExchange(request, response, exchangeDependencies).catch((error: unknown) => {
+      sayFailure('token', response)(error);
+      return true;
+    });
+    if (!isAnswered) await answer(request, response);
   };
 
   return {
@@ -89,7 +102,8 @@ export function createIssuer(options: IssuerOptions): Issuer {
       } else {
         // No form-action here: in Chromium it would also bind the redirect that carries the answer to the client.
         applyBrowserHeaders(response, { formAction: undefined });
-        void answer(request, response);
+        if (path === ROUTES.token) void answerToken(request, response);
+        else void answer(request, response);
       }
       return true;
     },

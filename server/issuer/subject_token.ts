@@ -41,7 +41,7 @@ export function verifyAccessToken(token: string, { issuer, audience }: { issuer:
   // A token without a session is a service's own: its client is its account.
   const isSession = typeof grantId === 'string' || (grantId === undefined && sub === clientId);
   if (typeof clientId !== 'string' || !isSession) return 'it is not the access token of a session or a service account';
-  return toSubject(jws.claims, { clientId, grantId: grantId as string | undefined, scope: typeof scope === 'string' ? scope : '' });
+  return toSubject(jws.claims, { clientId, grantId: grantId, scope: typeof scope === 'string' ? scope : '' });
 }
 
 /** Checks an ID token that this issuer gave to the client `clientId` with a sign-in. One for a provider is no such: it is for somebody else. */

@@ -9,7 +9,7 @@ export function createBatch<K, V>(ask: (keys: readonly K[]) => Promise<ReadonlyM
     readonly resolve: (value: V | undefined) => void;
     readonly reject: (error: unknown) => void;
   }
-  let waiting: Waiting[] = [];
+  const waiting: Waiting[] = [];
   let isAsking = false;
 
   const run = async () => {

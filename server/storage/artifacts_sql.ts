@@ -1,3 +1,4 @@
+import { createBatch } from '../lib/batch.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Artifact, ArtifactStore } from './artifacts.ts';
 import { guardStore } from './failure.ts';
@@ -35,7 +36,7 @@ export function createSqlArtifacts(prisma: PrismaClient, clock: Clock): Artifact
         const { count } = await prisma.oidcArtifact.createMany({ data: [{ model, id, ...toRow(artifact, expiresAt) }], skipDuplicates: true });
         return count === 1;
       }),
-    find: (model, id) => findBy({ model, id }),
+    find: createFind(prisma, clock),
     findByUid: (model, uid) => findBy({ model, uid }),
     findByUserCode: (model, userCode) => findBy({ model, userCode }),
     consume: (model, id) =>
@@ -55,6 +56,31 @@ export function createSqlArtifacts(prisma: PrismaClient, clock: Clock): Artifact
         await prisma.oidcArtifact.deleteMany({ where: { model, grantId } });
       }),
   };
+}
+
+/** Asked with every exchange, for its session: by hand, and one question for all who wait. */
+function createFind(prisma: PrismaClient, clock: Clock): ArtifactStore['find'] {
+  interface Row {
+    model: string; id: string; payload: JsonObject; grant_id: string | null; uid: string | null; user_code: string | null; consumed_at: Date | null; expires_at: Date | null;
+  }
+  // A model is a word, an id a hash: neither holds a space.
+  const keyOf = (model: string, id: string) => `${model} ${id}`;
+  const find = createBatch<string, Row>(
+    async (keys) => {
+      const [models, ids] = [keys.map((key) => key.slice(0, key.indexOf(' '))), keys.map((key) => key.slice(key.indexOf(' ') + 1))];
+      const rows = await prisma.$queryRaw<Row[]>`
+        SELECT model, id, payload, grant_id, uid, user_code, consumed_at, expires_at FROM oidc_artifacts
+        WHERE (model, id) IN (SELECT * FROM unnest(${models}::text[], ${ids}::text[]))`;
+      return new Map(rows.map((row) => [keyOf(row.model, row.id), row]));
+    },
+    { largest: 500 },
+  );
+  return (model, id) =>
+    guardStore('find an artifact', async () => {
+      const row = await find(keyOf(model, id));
+      if (row === undefined || (row.expires_at !== null && row.expires_at <= clock.now())) return undefined;
+      return { payload: row.payload, grantId: row.grant_id ?? undefined, uid: row.uid ?? undefined, userCode: row.user_code ?? undefined, consumedAt: row.consumed_at ?? undefined };
+    });
 }
 
 /** Drops up to `limit` rows whose time is over; gives how many. They were not found any more: this is housekeeping. */

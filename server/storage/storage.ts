@@ -9,6 +9,7 @@ import { createAccountStore, type AccountStore } from './accounts_sql.ts';
 import type { ArtifactStore, TransientStore } from './artifacts.ts';
 import { createAudienceStore, type AudienceStore } from './audiences_sql.ts';
 import { createSqlArtifacts, purgeExpiredArtifacts } from './artifacts_sql.ts';
+import { createAuditStore, type AuditStore } from './audit_sql.ts';
 import { createClientStore, type ClientStore } from './clients_sql.ts';
 import { openEmbedded, openPostgres } from './database.ts';
 import { guardStore } from './failure.ts';
@@ -22,6 +23,9 @@ export type { AccountRecord, AccountStore, InvitationRecord, PasskeyRecord } fro
 export type { Artifact, ArtifactStore, TransientStore } from './artifacts.ts';
 export type { AudienceRecord, AudienceStore } from './audiences_sql.ts';
 export type { GroupRecord, GroupStore } from './groups_sql.ts';
+export type {
+  AuditBatch, AuditFields, AuditFilter, AuditRecord, AuditStore, AuditTransaction, ChainHead, ChainPlace, ChainRecord, LiveCount, StoredCheckpoint,
+} from './audit_sql.ts';
 export type { ClientStore } from './clients_sql.ts';
 export type { JsonObject, JsonValue } from './json.ts';
 export type { InstanceRecord, KeyEvent, KeyRecord, KeySet, KeyState, KeyStore, KeyTransaction, VerifierCount, VerifierRecord } from './keys_sql.ts';
@@ -33,7 +37,7 @@ export interface Storage {
   readonly groups: GroupStore;
   readonly clients: ClientStore;
   readonly audiences: AudienceStore;
-  readonly audit?: unknown;
+  readonly audit: AuditStore;
   /** What must not be lost and must be used once: Postgres. */
   readonly durable: ArtifactStore;
   /** What may vanish: Redis. */
@@ -71,6 +75,7 @@ export async function openStorage({ databaseUrl, redisUrl, dataDir, clock, onRed
     groups: createGroupStore(prisma),
     clients: createClientStore(prisma),
     audiences: createAudienceStore(prisma),
+    audit: createAuditStore(database),
     durable: createSqlArtifacts(prisma, clock),
     volatile: artifacts,
     transient,

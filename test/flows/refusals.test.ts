@@ -182,7 +182,10 @@ describe('token exchange', () => {
     ['no subject_token', { subject_token: '' }, 'subject_token is required'],
     ['another subject_token_type', { subject_token_type: 'urn:ietf:params:oauth:token-type:saml2' }, 'subject_token_type must be'],
     ['another requested_token_type', { requested_token_type: 'urn:ietf:params:oauth:token-type:refresh_token' }, 'requested_token_type must be'],
-    ['an actor_token', { actor_token: 'x', actor_token_type: 'urn:ietf:params:oauth:token-type:jwt' }, 'actor_token is not supported'],
+    ['an actor_token of another type', { actor_token: 'x', actor_token_type: 'urn:ietf:params:oauth:token-type:jwt' }, 'actor_token_type must be'],
+    ['an actor_token without its type', { actor_token: 'x' }, 'actor_token_type must be'],
+    ['an actor_token_type without its token', { actor_token_type: 'urn:ietf:params:oauth:token-type:access_token' }, 'actor_token is required'],
+    ['an actor_token that is no JWT', { actor_token: 'x', actor_token_type: 'urn:ietf:params:oauth:token-type:access_token' }, 'actor_token is unusable'],
     ['what is no JWT', { subject_token: 'nonsense' }, 'not a JWT'],
   ])('%s is invalid_request', async (_what, more, sentence) => {
     expectRefusal(await exchange(tokens.access_token, more), 400, 'invalid_request', sentence);

@@ -81,7 +81,9 @@ describe('discovery', () => {
   test('names hd and jti, and every claim that a token holds', async () => {
     const { claims_supported: claims } = await readMetadata();
     const tokens = await signIn(issuer.url, await issuer.createPerson('claims@example.com'));
-    const federation = (await postToken(issuer.url, exchangeForm(tokens.access_token))).body.access_token as string;
+    const other = await signIn(issuer.url, await issuer.createPerson('actor@example.com'));
+    const actor = { actor_token: other.access_token, actor_token_type: 'urn:ietf:params:oauth:token-type:access_token' };
+    const federation = (await postToken(issuer.url, exchangeForm(tokens.access_token, actor))).body.access_token as string;
     const held = new Set([tokens.id_token, federation].flatMap((token) => Object.keys(decodeJwt(token))));
     expect([...held].filter((claim) => claim !== 'sid').sort()).toEqual([...claims].sort());
   });

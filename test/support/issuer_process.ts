@@ -7,6 +7,7 @@ import { findFreePort } from './free_port.ts';
 
 export interface IssuerProcess {
   readonly url: string;
+  readonly port: number;
   readonly dataDir: string;
   readonly pid: number;
   /** The enrolment link that the start printed, if it did. */
@@ -38,7 +39,7 @@ export async function startIssuerProcess({ dataDir = mkdtempSync(join(tmpdir(), 
   const url = env.VOUCH_ISSUER ?? `http://localhost:${chosen}`;
   await waitUntilReady(`http://127.0.0.1:${chosen}`, child, () => `${printed.stdout}\n${printed.stderr}`);
   return {
-    url, dataDir, pid: child.pid!,
+    url, port: chosen, dataDir, pid: child.pid!,
     get invitation() {
       return /http\S+\/login\/enrol\/\S+/.exec(printed.stdout)?.[0];
     },

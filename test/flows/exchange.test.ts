@@ -1,0 +1,388 @@
+import { generateKeyPairSync, randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { decodeJwt, decodeProtectedHeader } from 'jose';
+import { startTestIssuer, type TestIssuer } from '../support/issuer_in_process.ts';
+import { authorize } from '../support/browser.ts';
+import { CLI, codeForm, createCodeRequest, exchangeForm, getCode, postToken, signIn, type Answer, type Tokens } from '../support/oauth.ts';
+import { createServiceClient, type ServiceClient } from '../support/service_client.ts';
+
+const ACCESS = 'urn:ietf:params:oauth:token-type:access_token';
+const ID = 'urn:ietf:params:oauth:token-type:id_token';
+const PROVIDER = 'https://provider.example';
+const API = 'https://api.example/payments';
+
+let issuer: TestIssuer;
+let person: Awaited<ReturnType<TestIssuer['createPerson']>>;
+let ada: string;
+let tokens: Tokens;
+let service: ServiceClient;
+
+beforeAll(async () => {
+  issuer = await startTestIssuer({ VOUCH_HOSTED_DOMAINS: 'example.com' });
+  person = await issuer.createPerson('ada@example.com');
+  ada = (await issuer.app.accounts.lookUp('ada@example.com'))!.id;
+  service = await createServiceClient(issuer, 'ci@example.com', ada);
+  const { audiences } = issuer.app;
+  await audiences.add({ name: PROVIDER, allow: ['people', `service:${service.id}`] });
+  await audiences.add({ name: API, kind: 'api', lifetimeSeconds: 300, scopes: ['read', 'write'], allow: ['people', `service:${service.id}`] });
+});
+afterAll(() => issuer.close());
+beforeEach(async () => {
+  tokens = await signIn(issuer.url, person);
+});
+
+const exchange = (subjectToken: string, more: Record<string, string> = {}) => postToken(issuer.url, exchangeForm(subjectToken, more));
+const refusal = ({ status, body }: Answer) => ({ status, error: body.error as string });
+const find = (jti: unknown) => issuer.app.audit.find({ jti: String(jti) });
+
+/** The refusal that was recorded for an audience: it is written in the background. */
+async function findRefusal(audience: string) {
+  for (let tries = 0; tries < 100; tries += 1) {
+    const [row] = await issuer.app.audit.find({ kind: 'refusal', audience });
+    if (row !== undefined) return row;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error('no refusal was recorded');
+}
+
+describe('the policy', () => {
+  const audience = async (changes: Record<string, unknown>) => (await issuer.app.audiences.add({ name: `https://${randomUUID()}.example`, ...changes })).audience.name;
+
+  test.each<[what: string, record: () => Record<string, unknown>, error: string | undefined, clause: string]>([
+    ['people', () => ({ allow: ['people'] }), undefined, 'allow people'],
+    ['the hosted domain', () => ({ allow: ['domain:example.com'] }), undefined, 'allow domain:example.com'],
+    ['the account', () => ({ allow: [`account:${ada}`] }), undefined, 'allow account:'],
+    ['nobody', () => ({}), 'invalid_target', 'no clause allows'],
+    ['another domain', () => ({ allow: ['domain:other.example'] }), 'invalid_target', 'no clause allows'],
+    ['all but the account', () => ({ allow: ['people'], deny: [`account:${ada}`] }), 'invalid_target', 'deny account:'],
+    ['another client', () => ({ allow: ['people'], clients: ['other-cli'] }), 'invalid_target', 'client not named'],
+    ['nobody, since it is disabled', () => ({ allow: ['people'], isEnabled: false }), 'invalid_target', 'disabled'],
+    ['nobody, tried only', () => ({ mode: 'audit' }), undefined, 'audit mode; would deny: no clause allows'],
+  ])('an audience for %s', async (_what, record, error, clause) => {
+    const name = await audience(record());
+    const answer = await exchange(tokens.access_token, { audience: name });
+    if (error === undefined) {
+      const { jti } = decodeJwt(answer.body.access_token as string);
+      expect(await find(jti)).toMatchObject([{ kind: 'token', audience: name, accountId: ada, subject: 'ada@example.com', clientId: 'vouch-cli', clause: expect.stringContaining(clause), subjectJti: decodeJwt(tokens.access_token).jti }]);
+    } else {
+      expect(refusal(answer)).toEqual({ status: 400, error });
+      expect(answer.body.error_description).toContain(`audience "${name}" is not for you`);
+      expect(await findRefusal(name)).toMatchObject({ event: 'token_exchange', audience: name, accountId: ada, code: error, clause: expect.stringContaining(clause) });
+    }
+  });
+
+  test('a group lets in from the next request on, and keeps out likewise', async () => {
+    const { groups } = issuer.app.accounts;
+    await groups.add('ml');
+    const name = await audience({ allow: ['group:ml'] });
+    expect(refusal(await exchange(tokens.access_token, { audience: name })).error).toBe('invalid_target');
+    await groups.addMember('ml', ada);
+    expect((await exchange(tokens.access_token, { audience: name })).status).toBe(200);
+    await groups.removeMember('ml', ada);
+    expect(refusal(await exchange(tokens.access_token, { audience: name })).error).toBe('invalid_target');
+  });
+
+  test('a sign-in that is too old is told how new one must be, and a new one does', async () => {
+    const name = await audience({ allow: ['people'], maxAuthAgeSeconds: 120 });
+    expect((await exchange(tokens.access_token, { audience: name })).status).toBe(200);
+    issuer.clock.advance(121);
+    const answer = await exchange(tokens.access_token, { audience: name });
+    expect(answer).toMatchObject({ status: 400, body: { error: 'insufficient_user_authentication', max_age: 120 } });
+    expect((await exchange((await signIn(issuer.url, person)).access_token, { audience: name })).status).toBe(200);
+  });
+
+  test('what an admin takes away is gone at once', async () => {
+    const name = await audience({ allow: ['people'] });
+    expect((await exchange(tokens.access_token, { audience: name })).status).toBe(200);
+    await issuer.app.audiences.set(name, { deny: ['people'] });
+    expect(refusal(await exchange(tokens.access_token, { audience: name })).error).toBe('invalid_target');
+    await issuer.app.audiences.remove(name);
+    expect((await exchange(tokens.access_token, { audience: name })).body.error_description).toContain('is not registered');
+  });
+});
+
+describe('expiry', () => {
+  test('is capped by the audience, by the session and by the subject token, in the token and in the answer', async () => {
+    const short = (await issuer.app.audiences.add({ name: `https://${randomUUID()}.example`, lifetimeSeconds: 60, allow: ['people'] })).audience.name;
+    const read = async (more: Record<string, string>) => {
+      const { body } = await exchange(tokens.access_token, more);
+      const { iat = 0, exp = 0, nbf } = decodeJwt(body.access_token as string);
+      expect([exp - iat, nbf]).toEqual([body.expires_in, iat]);
+      return exp;
+    };
+    const subject = decodeJwt(tokens.access_token).exp!;
+    expect(await read({ audience: PROVIDER })).toBe(subject);
+    issuer.clock.advance(300);
+    expect(await read({ audience: PROVIDER })).toBe(subject);
+    expect((await exchange(tokens.access_token, { audience: short })).body.expires_in).toBe(60);
+    issuer.clock.advance(299);
+    expect(await read({ audience: short })).toBe(subject);
+  });
+});
+
+describe('an ID token as subject', () => {
+  test('that came with the sign-in is exchanged like the access token', async () => {
+    const answer = await exchange(tokens.id_token, { subject_token_type: ID, audience: PROVIDER });
+    expect(decodeJwt(answer.body.access_token as string)).toMatchObject({ sub: 'ada@example.com', aud: PROVIDER, vouch_uid: ada, auth_time: decodeJwt(tokens.id_token).auth_time });
+  });
+
+  test('for a provider is none: whoever receives one must not be able to use it here', async () => {
+    const { body } = await exchange(tokens.access_token, { audience: PROVIDER });
+    expect(refusal(await exchange(body.access_token as string, { subject_token_type: ID }))).toEqual({ status: 400, error: 'invalid_request' });
+    await issuer.app.audiences.add({ name: CLI.id, allow: ['people'] });
+    const confused = await exchange(tokens.access_token, { audience: CLI.id });
+    expect((await exchange(confused.body.access_token as string, { subject_token_type: ID })).body.error_description).toContain('it is not the ID token of a session');
+  });
+
+  test('is no access token, nor the other way round', async () => {
+    expect((await exchange(tokens.id_token)).body.error_description).toContain('it is not an access token');
+    expect((await exchange(tokens.access_token, { subject_token_type: ID })).body.error_description).toContain('it is not an ID token');
+  });
+
+  test('ends with its session', async () => {
+    await fetch(`${issuer.url}/oauth/revoke`, { method: 'POST', body: new URLSearchParams({ client_id: CLI.id, token: tokens.refresh_token }) });
+    expect((await exchange(tokens.id_token, { subject_token_type: ID })).body.error_description).toContain('its session has ended');
+  });
+});
+
+describe('an access token out of an exchange', () => {
+  const forApi = (subject: string, more: Record<string, string> = {}) => exchange(subject, { requested_token_type: ACCESS, resource: API, ...more });
+
+  test('is for one API, and no ID token', async () => {
+    const { body } = await forApi(tokens.access_token);
+    expect(body).toMatchObject({ issued_token_type: ACCESS, token_type: 'Bearer', expires_in: 300 });
+    const token = body.access_token as string;
+    expect(decodeProtectedHeader(token)).toMatchObject({ typ: 'at+jwt', alg: 'RS256' });
+    expect(decodeJwt(token)).toMatchObject({ iss: issuer.url, sub: ada, aud: API, client_id: CLI.id });
+    expect(decodeJwt(token)).not.toHaveProperty('grant_id');
+    expect((await exchange(token)).body.error_description).toContain('it is for another audience');
+  });
+
+  test('of an API that is not registered, or for a provider, is invalid_target', async () => {
+    expect(refusal(await exchange(tokens.access_token, { requested_token_type: ACCESS, resource: 'https://api.example/other' })).error).toBe('invalid_target');
+    expect((await exchange(tokens.access_token, { requested_token_type: ACCESS, audience: PROVIDER })).body.error_description).toContain('takes ID tokens');
+    expect((await exchange(tokens.access_token, { audience: API })).body.error_description).toContain('is an API; ask for requested_token_type');
+    expect(refusal(await exchange(tokens.access_token, { requested_token_type: ACCESS, audience: `${issuer.url}/admin` })).error).toBe('invalid_target');
+  });
+
+  test('a scope can only become narrower', async () => {
+    const signedIn = await signInFor(API, 'openid read write');
+    expect(decodeJwt(signedIn.access_token)).toMatchObject({ aud: API, scope: 'read write' });
+    const narrow = await exchange(tokens.access_token, { requested_token_type: ACCESS, audience: issuer.url, scope: 'openid' });
+    expect(narrow.body).toMatchObject({ scope: 'openid' });
+    const narrower = narrow.body.access_token as string;
+    expect(refusal(await exchange(narrower, { requested_token_type: ACCESS, audience: issuer.url, scope: 'openid email' }))).toEqual({ status: 400, error: 'invalid_scope' });
+    expect(decodeJwt((await exchange(narrower, { requested_token_type: ACCESS, audience: issuer.url })).body.access_token as string).scope).toBe('openid');
+    expect((await fetch(`${issuer.url}/oauth/userinfo`, { headers: { authorization: `Bearer ${narrower}` } })).status).toBe(200);
+    expect(refusal(await forApi(tokens.access_token, { scope: 'read' })).error).toBe('invalid_scope');
+  });
+});
+
+async function signInFor(resource: string, scope: string): Promise<Tokens> {
+  const { code, verifier } = await getCode(issuer.url, person, { resource, scope });
+  const { status, body } = await postToken(issuer.url, codeForm(code, verifier));
+  if (status !== 200) throw new Error(JSON.stringify(body));
+  return body as Tokens;
+}
+
+describe('who acts for whom', () => {
+  const actor = (token: string) => ({ actor_token: token, actor_token_type: ACCESS });
+
+  test('stands in act, and every actor before within', async () => {
+    const bob = await signIn(issuer.url, await issuer.createPerson(`bob-${randomUUID()}@example.com`));
+    const { access_token: machine } = (await service.ask()).body as { access_token: string };
+    const first = await exchange(tokens.access_token, { requested_token_type: ACCESS, audience: issuer.url, ...actor(machine) });
+    expect(decodeJwt(first.body.access_token as string).act).toEqual({ sub: 'ci@example.com', vouch_uid: service.id });
+    const second = await exchange(first.body.access_token as string, { audience: PROVIDER, ...actor(bob.access_token) });
+    const claims = decodeJwt(second.body.access_token as string);
+    expect(claims).toMatchObject({ sub: 'ada@example.com', act: { sub: expect.stringMatching(/^bob-/), act: { sub: 'ci@example.com', vouch_uid: service.id } } });
+    expect(await find(claims.jti)).toMatchObject([{ act: claims.act, subject: 'ada@example.com' }]);
+    // The chain stays when nobody new acts.
+    const third = await exchange(first.body.access_token as string, { audience: PROVIDER });
+    expect(decodeJwt(third.body.access_token as string).act).toEqual({ sub: 'ci@example.com', vouch_uid: service.id });
+  });
+
+  test('is refused for an actor without a session, of one account, and beyond four', async () => {
+    expect((await exchange(tokens.access_token, actor('nonsense'))).body.error_description).toContain('actor_token is unusable');
+    expect((await exchange(tokens.access_token, actor(tokens.access_token))).body.error_description).toContain('are of one account');
+    const others = await Promise.all(Array.from({ length: 5 }, async (_, index) => createServiceClient(issuer, `job-${index}-${randomUUID()}@example.com`, ada)));
+    let token = tokens.access_token;
+    for (const [index, other] of others.entries()) {
+      const answer = await exchange(token, { requested_token_type: ACCESS, audience: issuer.url, ...actor((await other.ask()).body.access_token as string) });
+      if (index === 4) expect(answer.body.error_description).toContain('4 have acted for each other already');
+      else token = answer.body.access_token as string;
+    }
+    expect((await exchange(tokens.access_token, actor(token))).body.error_description).toContain('somebody acts for its account already');
+  });
+});
+
+describe('a machine', () => {
+  test('gets an access token for its key, and an ID token that claims no person', async () => {
+    const { status, body } = await service.ask();
+    expect({ status, type: body.token_type, expiresIn: body.expires_in, refresh: body.refresh_token }).toEqual({ status: 200, type: 'Bearer', expiresIn: 600, refresh: undefined });
+    const access = decodeJwt(body.access_token as string);
+    expect(access).toMatchObject({ iss: issuer.url, sub: service.id, client_id: service.id, aud: issuer.url, amr: ['pop'] });
+    expect(await find(access.jti)).toMatchObject([{ event: 'client_credentials', tokenKind: 'access_token', accountId: service.id, subject: 'ci@example.com' }]);
+    const exchanged = await service.exchange(body.access_token as string, { audience: PROVIDER });
+    const { iat, exp, nbf, jti, ...claims } = decodeJwt(exchanged.body.access_token as string);
+    expect(claims).toEqual({ iss: issuer.url, sub: 'ci@example.com', aud: PROVIDER, amr: ['pop'], vouch_uid: service.id });
+    expect(exp! - iat!).toBeLessThanOrEqual(600);
+    expect(nbf).toBe(iat);
+    expect(await find(jti)).toMatchObject([{ event: 'token_exchange', accountId: service.id, clause: `allow service:${service.id}` }]);
+  });
+
+  test('has no audience that does not name it: not even the issuer’s own', async () => {
+    const { body } = await service.ask();
+    const answer = await service.exchange(body.access_token as string);
+    expect(answer.body.error_description).toContain('no clause allows it for this account');
+  });
+
+  test('cannot be spoken for by another client, and its token is no session', async () => {
+    const { body } = await service.ask();
+    expect((await exchange(body.access_token as string, { audience: PROVIDER })).body.error_description).toContain('given to another client');
+    expect((await service.exchange(tokens.access_token, { audience: PROVIDER })).body.error_description).toContain('given to another client');
+    expect((await fetch(`${issuer.url}/oauth/userinfo`, { headers: { authorization: `Bearer ${body.access_token as string}` } })).status).toBe(401);
+  });
+
+  test('is refused without an assertion, and with one for another issuer', async () => {
+    expect(refusal(await postToken(issuer.url, { grant_type: 'client_credentials', client_id: service.id }))).toEqual({ status: 401, error: 'invalid_client' });
+    const form = { ...(await service.authenticate()), client_assertion: await service.assert({ aud: 'https://other.example' }) };
+    expect(refusal(await postToken(issuer.url, { grant_type: 'client_credentials', ...form }))).toEqual({ status: 401, error: 'invalid_client' });
+  });
+
+  test('is refused with another key, an expired assertion, and one that was used', async () => {
+    const send = (client_assertion: string) => postToken(issuer.url, { grant_type: 'client_credentials', client_id: service.id, client_assertion, client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer' });
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    expect(refusal(await send(await service.assert({}, privateKey)))).toEqual({ status: 401, error: 'invalid_client' });
+    expect(refusal(await send(await service.assert({ exp: Math.floor(Date.now() / 1000) - 60 })))).toEqual({ status: 401, error: 'invalid_client' });
+    const once = await service.assert();
+    expect((await send(once)).status).toBe(200);
+    expect(refusal(await send(once))).toEqual({ status: 401, error: 'invalid_client' });
+  });
+
+  test('that is disabled gets nothing, nor does what it holds', async () => {
+    const other = await createServiceClient(issuer, `off-${randomUUID()}@example.com`, ada);
+    const { body } = await other.ask();
+    await issuer.app.accounts.services.setStatus(other.subject, 'suspended');
+    expect((await other.exchange(body.access_token as string)).body.error_description).toContain('its account is closed');
+    expect(refusal(await other.ask())).toEqual({ status: 400, error: 'unauthorized_client' });
+  });
+
+  test('changes its key with an overlap, and without', async () => {
+    const other = await createServiceClient(issuer, `turn-${randomUUID()}@example.com`, ada);
+    const { services } = issuer.app.clients;
+    const next = () => ({ jwks: { keys: [{ ...(generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'jwk' }) as Record<string, string>), kid: randomUUID(), alg: 'ES256' }] } });
+    expect((await services.replaceKeys(other.id, next(), { keepsNewest: true })).kids).toHaveLength(2);
+    expect((await other.ask()).status).toBe(200);
+    expect((await services.replaceKeys(other.id, next(), { keepsNewest: true })).kids).not.toContain(other.kid);
+    expect(refusal(await other.ask())).toEqual({ status: 401, error: 'invalid_client' });
+    expect((await services.replaceKeys(other.id, next(), { keepsNewest: false })).kids).toHaveLength(1);
+  });
+
+  test.each([
+    ['http', 'http://keys.example/jwks'], ['an address', 'https://10.0.0.1/jwks'], ['an IPv6 address', 'https://[::1]/jwks'], ['this host', 'https://localhost/jwks'],
+    ['an inner name', 'https://vault.internal/jwks'], ['a password', 'https://a:b@keys.example/jwks'], ['a fragment', 'https://keys.example/jwks#x'],
+  ])('publishes no keys at %s', async (_what, jwksUri) => {
+    await expect(issuer.app.clients.services.register({ id: randomUUID(), name: 'x', keys: { jwksUri } })).rejects.toMatchObject({ code: 'invalid_jwks_uri' });
+  });
+
+  test('whose jwks_uri leads to this machine by its name is refused, with nothing fetched', async () => {
+    const { services } = issuer.app.clients;
+    const other = await createServiceClient(issuer, `far-${randomUUID()}@example.com`, ada);
+    await services.replaceKeys(other.id, { jwksUri: 'https://nothing.example.invalid/jwks' }, { keepsNewest: false });
+    expect(refusal(await other.ask())).toEqual({ status: 401, error: 'invalid_client' });
+  });
+
+  test.each<[string, Record<string, unknown>]>([
+    ['a private half', { kty: 'EC', crv: 'P-256', alg: 'ES256', kid: 'a', x: 'x', y: 'y', d: 'd' }],
+    ['a secret', { kty: 'oct', k: 'k', kid: 'a', alg: 'HS256' }],
+    ['no kid', { kty: 'EC', crv: 'P-256', alg: 'ES256' }],
+    ['a point that is none', { kty: 'EC', crv: 'P-256', alg: 'ES256', kid: 'a', x: 'AA', y: 'AA' }],
+    ['another curve', { kty: 'EC', crv: 'P-384', alg: 'ES384', kid: 'a' }],
+    ['a short RSA key', { ...(generateKeyPairSync('rsa', { modulusLength: 1024 }).publicKey.export({ format: 'jwk' }) as object), alg: 'RS256', kid: 'a' }],
+  ])('cannot register %s', async (_what, key) => {
+    await expect(issuer.app.clients.services.register({ id: randomUUID(), name: 'x', keys: { jwks: { keys: [key as never] } } })).rejects.toMatchObject({ code: 'invalid_jwks' });
+  });
+});
+
+describe('resource (RFC 8707)', () => {
+  test('on an authorization request names the one audience of its access tokens, and a refresh cannot widen it', async () => {
+    const given = await signInFor(API, 'openid read');
+    expect(decodeJwt(given.access_token)).toMatchObject({ aud: API, scope: 'read' });
+    expect(given.expires_in).toBe(300);
+    const refresh = (refreshToken: string, more: Record<string, string> = {}) => postToken(issuer.url, { grant_type: 'refresh_token', client_id: CLI.id, refresh_token: refreshToken, ...more });
+    const again = await refresh(given.refresh_token);
+    expect(decodeJwt(again.body.access_token as string)).toMatchObject({ aud: API, scope: 'read' });
+    expect(refusal(await refresh(again.body.refresh_token as string, { resource: issuer.url })).error).toBe('invalid_target');
+    expect(refusal(await refresh(again.body.refresh_token as string, { scope: 'openid read write' })).error).toBe('invalid_scope');
+  });
+
+  test('of several, each token is for the one that is named with its request', async () => {
+    const { url, verifier } = createCodeRequest(issuer.url, { resource: API, scope: 'openid read' });
+    const callback = await authorize(person.browser, `${url}&resource=${encodeURIComponent(issuer.url)}`, person.passkey);
+    const form = codeForm(callback.searchParams.get('code')!, verifier);
+    const { body } = await postToken(issuer.url, { ...form, resource: API });
+    expect(decodeJwt(body.access_token as string)).toMatchObject({ aud: API, scope: 'read' });
+    const refresh = { grant_type: 'refresh_token', client_id: CLI.id, refresh_token: body.refresh_token as string };
+    const other = await postToken(issuer.url, { ...refresh, resource: issuer.url });
+    expect(decodeJwt(other.body.access_token as string)).toMatchObject({ aud: issuer.url, scope: 'openid' });
+    expect(refusal(await postToken(issuer.url, { ...refresh, refresh_token: other.body.refresh_token as string }))).toEqual({ status: 400, error: 'invalid_target' });
+  });
+
+  test('that is unknown, for a provider, or nearly right is invalid_target', async () => {
+    for (const resource of ['https://api.example', `${API}/`, PROVIDER, API.toUpperCase()]) {
+      const { callback } = await getCode(issuer.url, person, { resource }).catch((error: unknown) => ({ callback: new URL(`https://x/?error=${String(error)}`) }));
+      expect(callback.searchParams.get('error')).toBe('invalid_target');
+    }
+    expect(refusal(await service.ask({ resource: `${API}/` })).error).toBe('invalid_target');
+  });
+
+  test('of a machine is checked against the policy of the API', async () => {
+    const { body } = await service.ask({ resource: API, scope: 'read' });
+    expect(decodeJwt(body.access_token as string)).toMatchObject({ aud: API, sub: service.id, scope: 'read' });
+    const other = await createServiceClient(issuer, `no-${randomUUID()}@example.com`, ada);
+    expect(refusal(await other.ask({ resource: API })).error).toBe('invalid_target');
+    expect(refusal(await other.ask({ resource: `${issuer.url}/admin` })).error).toBe('invalid_target');
+  });
+});
+
+describe('the path of older command lines', () => {
+  const get = async (token: string | undefined, query = '') => {
+    const response = await fetch(`${issuer.url}/v1/credentials/aws/token${query}`, { headers: token === undefined ? {} : { authorization: `Bearer ${token}` } });
+    return { status: response.status, headers: response.headers, body: (await response.json()) as Answer['body'] };
+  };
+
+  test('gives the same ID token for the bearer of a session', async () => {
+    const { status, body, headers } = await get(tokens.access_token);
+    expect({ status, keys: Object.keys(body), cache: headers.get('cache-control') }).toEqual({ status: 200, keys: ['id_token', 'expires_in'], cache: 'no-store' });
+    const { aud, sub, exp, iat, jti } = decodeJwt(body.id_token as string);
+    expect({ aud, sub, seconds: exp! - iat! }).toEqual({ aud: issuer.url, sub: 'ada@example.com', seconds: body.expires_in });
+    expect(await find(jti)).toMatchObject([{ kind: 'token', accountId: ada }]);
+    expect(decodeJwt((await get(tokens.access_token, `?audience=${encodeURIComponent(PROVIDER)}`)).body.id_token as string).aud).toBe(PROVIDER);
+  });
+
+  test('tells what is wrong', async () => {
+    expect(refusal(await get(undefined))).toEqual({ status: 401, error: 'invalid_request' });
+    const bad = await get('nonsense');
+    expect([refusal(bad), bad.headers.get('www-authenticate')]).toEqual([{ status: 401, error: 'invalid_token' }, 'Bearer error="invalid_token"']);
+    expect(refusal(await get(tokens.access_token, '?audience=https://nobody.example'))).toEqual({ status: 400, error: 'invalid_target' });
+    expect(refusal(await get(tokens.access_token, `?audience=${issuer.url}&audience=${PROVIDER}`))).toEqual({ status: 400, error: 'invalid_target' });
+    expect((await fetch(`${issuer.url}/v1/credentials/aws/token`, { method: 'POST' })).status).toBe(405);
+  });
+
+  test('is closed to a client that may not exchange', async () => {
+    await issuer.app.clients.register({ id: 'reader', name: 'Reader', redirectUris: ['http://127.0.0.1/callback'], kind: 'native', authentication: 'none' });
+    const { code, verifier } = await getCode(issuer.url, person, { client_id: 'reader' });
+    const { body } = await postToken(issuer.url, { ...codeForm(code, verifier), client_id: 'reader' });
+    expect(refusal(await get(body.access_token as string))).toEqual({ status: 400, error: 'unauthorized_client' });
+  });
+});
+
+test('every token of a sign-in is on record before it leaves', async () => {
+  const jtis = [tokens.access_token, tokens.id_token].map((token) => decodeJwt(token).jti);
+  for (const jti of jtis) expect(await find(jti)).toMatchObject([{ kind: 'token', event: 'authorization_code', accountId: ada, subject: 'ada@example.com', clientId: CLI.id, kid: expect.any(String), ip: expect.any(String), expiresAt: expect.any(Date) }]);
+  const refresh = await issuer.app.audit.find({ accountId: ada, kind: 'token', limit: 20 });
+  expect(refresh.map(({ tokenKind }) => tokenKind)).toContain('refresh_token');
+  // What would be usable is nowhere in the record.
+  expect(JSON.stringify(refresh, (_, value: unknown) => (typeof value === 'bigint' ? value.toString() : value))).not.toContain(tokens.refresh_token);
+});

@@ -144,7 +144,7 @@ export const environmentSchema = z.object({
   VOUCH_AUDIENCES: variable(
     list((item) => (isAudience(item) ? undefined : 'is not 1-256 visible ASCII characters')).default([]),
     {
-      description: 'The audiences that may be asked for beside the issuer itself, separated by spaces or commas; any other is refused.',
+      description: 'Audiences that every person may have, as they may the issuer itself, separated by spaces or commas; `vouch audiences` registers others, and says who may have which. Any other is refused.',
       defaultText: 'none',
     },
   ),

@@ -3,6 +3,7 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import { readEnvironment } from '../../cli/environment.ts';
 import { CliError } from '../../cli/errors.ts';
 import { locateHome } from '../../cli/home.ts';
 import { createProgram } from '../../cli/program.ts';
@@ -86,5 +87,5 @@ export function readHelp(name: string): ReadonlyMap<string, string> {
 
 function createTestProgram(): Command {
   const home = locateHome('/nonexistent/home');
-  return createProgram({ version: '0', home, clock: () => 0, environment: { vouchHome: undefined, issuer: 'http://localhost:1', anthropicBaseUrl: undefined, browser: undefined, allowsColour: false, isDebugging: false } });
+  return createProgram({ version: '0', home, clock: () => 0, environment: readEnvironment({ VOUCH_ISSUER: 'http://localhost:1' }) }, () => undefined);
 }

@@ -24,10 +24,10 @@ export function renderCompletions(program: Command, shell: CompletedShell, choic
 }
 
 const RENDERERS: Readonly<Record<CompletedShell, (places: readonly Place[], choices: Choices) => string>> = {
-  bash: (places, choices) => `${renderFunction(places, choices, '"${COMP_WORDS[@]:1:COMP_CWORD-1}"', '${COMP_WORDS[COMP_CWORD-1]}', 'COMPREPLY=($(compgen -W "$words" -- "${COMP_WORDS[COMP_CWORD]}"))')}
+  bash: (places, choices) => `${renderFunction(places, choices, '"${COMP_WORDS[@]:1:COMP_CWORD-1}"', '${COMP_WORDS[COMP_CWORD-1]}', 'COMPREPLY=($(compgen -W "$offered" -- "${COMP_WORDS[COMP_CWORD]}"))')}
 complete -o default -F _vouch vouch`,
   zsh: (places, choices) => `#compdef vouch
-${renderFunction(places, choices, '"${words_before[@]}"', '${words_before[-1]}', 'compadd -- ${=words}', 'local -a words_before=("${(@)words[2,CURRENT-1]}")\n  local words\n  (( CURRENT > 1 )) || return 0')}
+${renderFunction(places, choices, '"${words_before[@]}"', '${words_before[-1]}', 'compadd -- ${=offered}', 'local -a words_before=("${(@)words[2,CURRENT-1]}")\n  local offered\n  (( CURRENT > 1 )) || return 0')}
 compdef _vouch vouch`,
   fish: renderFish,
   powershell: renderPowershell,
@@ -40,10 +40,10 @@ function listPlaces(program: Command, parent = ''): readonly Place[] {
 }
 
 /** Bash and zsh share a body: walk the words that are commands, then offer what can follow. After -- comes a foreign command. */
-function renderFunction(places: readonly Place[], choices: Choices, before: string, previous: string, offer: string, preparation = 'local words'): string {
+function renderFunction(places: readonly Place[], choices: Choices, before: string, previous: string, offer: string, preparation = 'local offered'): string {
   const groups = places.filter(({ commands }) => commands.length > 0).map(({ path, commands }) => `      ${commands.map((name) => `"${path}|${name}"`).join('|')}) place="\${place:+$place }$word" ;;`);
-  const words = places.map(({ path, commands, options }) => `    "${path}") words="${[...commands, ...options].join(' ')}" ;;`);
-  const values = Object.entries(choices).map(([option, all]) => `    ${option}) words="${all.join(' ')}" ;;`);
+  const words = places.map(({ path, commands, options }) => `    "${path}") offered="${[...commands, ...options].join(' ')}" ;;`);
+  const values = Object.entries(choices).map(([option, all]) => `    ${option}) offered="${all.join(' ')}" ;;`);
   return `_vouch() {
   ${preparation}
   local place="" word

@@ -9,7 +9,9 @@ import { CliError, readErrorCode } from './errors.ts';
 // A holder that died (kill -9, power) is noticed after STALE_MS; a living one refreshes its lock all the time.
 const STALE_MS = 15_000;
 const LOCK_WAIT_MS = 60_000;
-const LOCK_PAUSE_MS = 25;
+// Many that wait must leave the processor to the one that works.
+const FIRST_PAUSE_MS = 25;
+const LONGEST_PAUSE_MS = 400;
 
 export interface Home {
   readonly path: string;
@@ -87,13 +89,13 @@ export async function withFileLock<T>(path: string, work: () => Promise<T>): Pro
 export async function withFileLockUnless<T>(path: string, peek: () => Promise<T | undefined>, work: () => Promise<T>): Promise<T> {
   await ensureFolder(dirname(path));
   const endsAt = performance.now() + LOCK_WAIT_MS;
-  for (;;) {
+  for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(LONGEST_PAUSE_MS, pauseMs * 1.5)) {
     const found = await peek();
     if (found !== undefined) return found;
     const release = await tryLock(path);
     if (release !== undefined) return runLocked(release, async () => (await peek()) ?? work());
     if (performance.now() > endsAt) throw new CliError('other', `another vouch process is still using ${path}`, { hints: ['try again once it has ended'] });
-    await sleep(LOCK_PAUSE_MS * (1 + Math.random()));
+    await sleep(pauseMs * (0.5 + Math.random()));
   }
 }
 

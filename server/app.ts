@@ -109,6 +109,7 @@ function joinRooms(parts: Parts): App {
     renderErrorPage: (error) => renderProtocolError(pages, error),
     renderSignOutPage: (options) => pages.renderSignOutPage(options),
     renderSignedOutPage: () => pages.renderSignedOutPage(),
+    renderPostingPage: (posting) => pages.renderPostingPage(posting),
   });
   const browser = createBrowserGroup({ ...parts, accounts, identities, protocol, pages, assets });
   const admin = createAdminGroup({ ...parts, accounts, clients, audiences }, protocol);
@@ -166,14 +167,14 @@ interface BrowserParts extends Parts {
   readonly assets: Assets;
 }
 
-function createBrowserGroup({ config, clock, log, metrics, storage, accounts, identities, protocol, pages, assets }: BrowserParts): Group {
+function createBrowserGroup({ config, clock, log, metrics, storage, audit, accounts, identities, protocol, pages, assets }: BrowserParts): Group {
   const koa = new Koa();
   koa.silent = true; // login/ answers its own trouble; what is left is a client that hung up
   const { issuer } = config;
   const passkeys = createPasskeys({ store: storage.passkeys, clock });
   const router = createLogin({
     issuer, accounts, passkeys, identities, upstreams: config.upstreams, sessionSeconds: config.sessionSeconds, pages, assets, clock, interactions: protocol.interactions, browserSessions: protocol.browserSessions,
-    transient: storage.transient, attestationRoots: config.attestationRoots, events: createLoginEvents(log, metrics),
+    transient: storage.transient, attestationRoots: config.attestationRoots, events: createLoginEvents(log, metrics, audit, clock),
   });
   koa.use(router.routes());
   const answer = koa.callback();
@@ -338,21 +339,28 @@ function createProviderEvents(log: Log, metrics: Metrics): ProviderEvents {
   };
 }
 
-function createLoginEvents(log: Log, metrics: Metrics): LoginEvents {
+function createLoginEvents(log: Log, metrics: Metrics, audit: Audit, clock: Clock): LoginEvents {
+  const note = (event: string, { accountId, clientId, ...detail }: { accountId: string; clientId?: string; by?: string; what?: string }) => {
+    audit.note({ kind: 'sign_in', event, at: clock.now(), accountId, clientId, detail });
+  };
   return {
     onSignedIn: (who) => {
+      note('signed_in', who);
       metrics.countSignIn('signed_in');
       log.info(who, 'signed in');
     },
     onProvisioned: (who) => {
+      note('provisioned', who);
       metrics.countSignIn('enrolled');
       log.info(who, 'an upstream brought somebody new');
     },
     onEnrolled: (who) => {
+      note('enrolled', who);
       metrics.countSignIn('enrolled');
       log.info(who, 'enrolled with a passkey');
     },
     onAccountChanged: (change) => {
+      note('account_changed', change);
       log.info(change, 'somebody changed how they sign in');
     },
     onTrouble: ({ route, code, error }) => {

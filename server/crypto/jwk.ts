@@ -7,27 +7,24 @@ export type PublicJwk =
   | { kty: 'RSA'; use: 'sig'; alg: 'RS256'; kid: string; n: string; e: string }
   | { kty: 'EC'; use: 'sig'; alg: 'ES256'; kid: string; crv: 'P-256'; x: string; y: string };
 
-export type PrivateJwk = PublicJwk & { d: string; p?: string; q?: string; dp?: string; dq?: string; qi?: string };
-
 const generate = promisify(generateKeyPair);
 
-/** A new key pair of a ring: RSA of 2048 bits with e = 65537, or P-256. */
+/**
+ * A new key pair of a ring: RSA of 2048 bits with e = 65537, or P-256. One whose thumbprint begins with a dash, as one in 64
+ * does, is let go: a command line would take the kid for an option, in an emergency too.
+ */
 export async function generateSigningKeyPair(alg: SigningAlgorithm): Promise<KeyObject> {
-  const { privateKey } =
-    alg === 'RS256'
-      ? await generate('rsa', { modulusLength: 2048, publicExponent: 0x10001 })
-      : await generate('ec', { namedCurve: 'P-256' });
-  return privateKey;
+  for (;;) {
+    const { privateKey } =
+      alg === 'RS256'
+        ? await generate('rsa', { modulusLength: 2048, publicExponent: 0x10001 })
+        : await generate('ec', { namedCurve: 'P-256' });
+    if (!toPublicJwk(privateKey, alg).kid.startsWith('-')) return privateKey;
+  }
 }
 
 export function toPublicJwk(privateKey: KeyObject, alg: SigningAlgorithm): PublicJwk {
   return describePublicKey(createPublicKey(privateKey).export({ format: 'jwk' }), alg);
-}
-
-/** The private JWK that oidc-provider signs with; its public part is the one of the JWKS. */
-export function toPrivateJwk(privateKey: KeyObject, alg: SigningAlgorithm): PrivateJwk {
-  const jwk = privateKey.export({ format: 'jwk' });
-  return { ...jwk, ...describePublicKey(jwk, alg) } as PrivateJwk;
 }
 
 function describePublicKey(jwk: JsonWebKey, alg: SigningAlgorithm): PublicJwk {

@@ -21,12 +21,21 @@ export interface ParsedJws {
   readonly signature: Buffer;
 }
 
-/** Signs `claims`. RSA goes to the thread pool (a quarter of a millisecond would hold the event loop); P-256 is done at once. */
-export async function signJws(header: JwsHeader, claims: object, key: KeyObject): Promise<string> {
+/** Signs `claims` with a key at hand. */
+export function signJws(header: JwsHeader, claims: object, key: KeyObject): Promise<string> {
+  return composeJws(header, claims, (data) => signBytes(header.alg, data, key));
+}
+
+/** Signs `claims` by whatever makes signatures of the header's algorithm, in the form of RFC 7518 3. */
+export async function composeJws(header: JwsHeader, claims: object, signData: (data: Buffer) => Promise<Buffer> | Buffer): Promise<string> {
   const signingInput = `${encode(header)}.${encode(claims)}`;
-  const data = Buffer.from(signingInput);
-  const signature = header.alg === 'RS256' ? await signInPool(data, key) : derToRaw(sign('sha256', data, key));
+  const signature = await signData(Buffer.from(signingInput));
   return `${signingInput}.${signature.toString('base64url')}`;
+}
+
+/** RSA goes to the thread pool (a quarter of a millisecond would hold the event loop); P-256 is done at once. */
+export function signBytes(alg: SigningAlgorithm, data: Buffer, key: KeyObject): Promise<Buffer> | Buffer {
+  return alg === 'RS256' ? signInPool(data, key) : derToRaw(sign('sha256', data, key));
 }
 
 const COMPACT = /^([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)$/;

@@ -1,7 +1,6 @@
-import { interactionPolicy, type Client, type Configuration, type JWKS, type KoaContextWithOIDC } from 'oidc-provider';
+import { interactionPolicy, type Client, type Configuration, type KoaContextWithOIDC } from 'oidc-provider';
 import type { Accounts } from '../accounts/accounts.ts';
 import type { Audiences } from '../audiences/audiences.ts';
-import { toPrivateJwk } from '../crypto/jwk.ts';
 import { toUnixSeconds, type Clock } from '../lib/clock.ts';
 import { fetchPublic } from '../http/guarded_fetch.ts';
 import { createUuid } from '../lib/identifier.ts';
@@ -11,8 +10,10 @@ import { completeAccessToken } from './access_token.ts';
 import { createAdapterFactory, type AdapterDependencies } from './adapter.ts';
 import { CLIENT_AUTHENTICATION } from './discovery.ts';
 import { toProtocolError } from './failure.ts';
+import type { Posting } from './posting_page.ts';
 import { adminAudience, checkResource } from './resource.ts';
 import { ROUTES } from './routes.ts';
+import { toSigningKeys } from './signing_key.ts';
 
 export interface ConfigurationOptions extends AdapterDependencies {
   readonly issuer: string;
@@ -27,6 +28,8 @@ export interface ConfigurationOptions extends AdapterDependencies {
   /** Asks a person whether to sign this browser out: a form to `action` with `xsrf`, and `logout` for yes. */
   readonly renderSignOutPage: (options: { action: string; xsrf: string }) => string;
   readonly renderSignedOutPage: () => string;
+  /** A form that the browser sends on by itself. */
+  readonly renderPostingPage: (posting: Posting) => string;
 }
 
 const ACCESS_TOKEN_SECONDS = 600;
@@ -41,7 +44,7 @@ export function createConfiguration(options: ConfigurationOptions, snapshot: Key
   const { issuer, sessionSeconds, longestTokenSeconds, cookieKeys } = options;
   return {
     adapter: createAdapterFactory(options),
-    jwks: toJwks(snapshot),
+    jwks: { keys: toSigningKeys(snapshot) },
     routes: {
       authorization: ROUTES.authorization,
       token: ROUTES.token,
@@ -91,6 +94,7 @@ export function createConfiguration(options: ConfigurationOptions, snapshot: Key
     fetch: (url, request) => fetchPublic(url instanceof Request ? url.url : url.toString(), Object.fromEntries(new Headers(request?.headers)), { largestBytes: LARGEST_JWKS_BYTES, timeoutMs: JWKS_TIMEOUT_MS }),
     features: {
       devInteractions: { enabled: false },
+      externalSigningSupport: { enabled: true, ack: 'experimental-01' },
       // A token that names its audience cannot be used at the library's own userinfo endpoint: ours is issuer/userinfo.ts.
       userinfo: { enabled: false },
       rpInitiatedLogout: {
@@ -125,11 +129,6 @@ export function createConfiguration(options: ConfigurationOptions, snapshot: Key
       ctx.body = options.renderErrorPage({ code: out.error, description: out.error_description });
     },
   };
-}
-
-/** The active keys: what else the JWKS shows signs nothing. */
-function toJwks({ signers }: KeySnapshot): JWKS {
-  return { keys: [...signers.values()].map(({ privateKey, alg }) => toPrivateJwk(privateKey, alg)) };
 }
 
 async function findAccount({ accounts, clock }: ConfigurationOptions, id: string, grantId: string | undefined) {

@@ -1,5 +1,5 @@
 import type { Audit, AuditEntry } from '../audit/audit.ts';
-import { signJws } from '../crypto/jws.ts';
+import { composeJws } from '../crypto/jws.ts';
 import type { KeySnapshot } from '../keys/keys.ts';
 import { Unavailable } from '../lib/errors.ts';
 import { ACCESS_TOKEN_TYP } from '../oauth2/vocabulary.ts';
@@ -41,6 +41,6 @@ async function sign(typ: string, tokenKind: 'id_token' | 'access_token', claims:
   if (signer === undefined) throw new Unavailable(`no active ${algorithm} key`);
   const { kid, alg } = signer;
   const record = audit.record([{ ...circumstances, kind: 'token', jti: claims.jti, kid, alg, tokenKind, expiresAt: new Date(claims.exp * 1000) }]);
-  const [token] = await Promise.all([signJws({ alg, kid, typ }, claims, signer.privateKey), record]);
+  const [token] = await Promise.all([composeJws({ alg, kid, typ }, claims, signer.sign), record]);
   return { token, kid };
 }

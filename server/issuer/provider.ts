@@ -8,6 +8,7 @@ import { createConfiguration, type ConfigurationOptions } from './configuration.
 import { factsOf } from './facts.ts';
 import { InsufficientUserAuthentication, toProtocolError } from './failure.ts';
 import { noteRefusal, originOf, recordTokens } from './issuance.ts';
+import { replacePostingPage } from './posting_page.ts';
 import { ROUTES } from './routes.ts';
 import { EXCHANGE_PARAMETERS, exchangeToken, type ExchangeParameters, type Facts } from './token_exchange.ts';
 
@@ -42,6 +43,7 @@ export function createProvider(options: ProviderOptions, snapshot: KeySnapshot):
   provider.use(refuseToSign(options, snapshot));
   provider.use(recordTokens(options));
   provider.use(addSessionEnd(options));
+  provider.use(replacePostingPage(options.renderPostingPage));
   attachListeners(provider, options);
   return provider;
 }

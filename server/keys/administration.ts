@@ -116,7 +116,7 @@ export function createAdministration(dependencies: ReconcilerDependencies): KeyA
       for (const record of sealed) {
         const { sealed: from } = record;
         if (from === undefined) continue;
-        const to = custody.seal(custody.open(record), record);
+        const to = custody.reseal(record);
         const { won } = await change(store, async (transaction) => {
           const won = await transaction.reseal(record.kid, from, to);
           const { version } = await transaction.load();

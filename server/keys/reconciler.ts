@@ -1,4 +1,3 @@
-import { generateSigningKeyPair, toPublicJwk } from '../crypto/jwk.ts';
 import type { SigningAlgorithm } from '../oauth2/vocabulary.ts';
 import type { KeyRecord, KeySet, KeyStore, KeyTransaction } from '../storage/storage.ts';
 import type { Evidence } from './evidence.ts';
@@ -82,12 +81,9 @@ async function win(attempt: Promise<boolean>): Promise<void> {
 }
 
 async function generateRecord({ ring, state }: Extract<Move, { kind: 'generate' }>, custody: Custody, at: Date, publishedVersion: bigint): Promise<KeyRecord> {
-  const privateKey = await generateSigningKeyPair(ring);
-  const publicJwk = toPublicJwk(privateKey, ring);
-  const { kid } = publicJwk;
+  const { publicJwk, sealed } = await custody.create(ring);
   return {
-    kid, ring, state, publicJwk, publishedVersion,
-    sealed: custody.seal(privateKey, { kid, ring }),
+    kid: publicJwk.kid, ring, state, publicJwk, publishedVersion, sealed,
     createdAt: at,
     requestedAt: undefined,
     activatedAt: state === 'active' ? at : undefined,

@@ -3,13 +3,15 @@ import type { PublicJwk } from '../crypto/jwk.ts';
 import { renderDocument, type Document } from '../http/document.ts';
 import { SIGNING_ALGORITHMS, type SigningAlgorithm } from '../oauth2/vocabulary.ts';
 import type { KeyRecord, KeySet, KeyState } from '../storage/storage.ts';
-import type { Custody } from './sealed_key.ts';
+import type { Custody, Sign } from './sealed_key.ts';
 import { STATES } from './state.ts';
 
 export interface Signer {
   readonly kid: string;
   readonly alg: SigningAlgorithm;
-  readonly privateKey: KeyObject;
+  readonly publicKey: KeyObject;
+  /** Its private half stays where it is kept (keys/sealed_key.ts). */
+  readonly sign: Sign;
 }
 
 export interface Verifier {
@@ -61,7 +63,7 @@ export function createSnapshot({ version, records }: KeySet, custody: Custody, j
 }
 
 function toSigner(record: KeyRecord, custody: Custody): Signer {
-  return { kid: record.kid, alg: record.ring, privateKey: custody.open(record) };
+  return { kid: record.kid, alg: record.ring, publicKey: toVerifier(record).publicKey, sign: custody.open(record) };
 }
 
 function toVerifier(record: KeyRecord): Verifier {

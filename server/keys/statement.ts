@@ -1,5 +1,5 @@
 import { createPublicKey } from 'node:crypto';
-import { parseJws, signJws, verifyJws } from '../crypto/jws.ts';
+import { composeJws, parseJws, verifyJws } from '../crypto/jws.ts';
 import { Unavailable } from '../lib/errors.ts';
 import type { KeyStore } from '../storage/storage.ts';
 import type { KeySnapshot } from './snapshot.ts';
@@ -24,7 +24,7 @@ export function createStatements(current: () => KeySnapshot, store: Pick<KeyStor
     sign: (typ, payload) => {
       const [signer] = current().signers.values();
       if (signer === undefined) throw new Unavailable('no signing key is active');
-      return signJws({ alg: signer.alg, kid: signer.kid, typ }, payload, signer.privateKey);
+      return composeJws({ alg: signer.alg, kid: signer.kid, typ }, payload, signer.sign);
     },
     verify: async (typ, text) => {
       const jws = parseJws(text);

@@ -3,7 +3,7 @@ import { field } from './field.ts';
 import { html } from './html.ts';
 import type { Html } from './html.ts';
 import { alertIcon, personIcon } from './icons.ts';
-import { addressed, hostOf, momentOf, named } from './layout.ts';
+import { addressed, dayOf, hostOf, momentOf, named } from './layout.ts';
 import type { Page } from './layout.ts';
 import { texts } from './texts.ts';
 
@@ -95,7 +95,7 @@ function confirmFirst(): Html {
 function passkeyRow({ id, name, createdAt, lastUsedAt }: PasskeyRow): Html {
   const { account } = texts;
   return html`<li><div><p>${named(name)}</p>
-<p class="aside">${account.added(momentOf(createdAt))}<br>${lastUsedAt === undefined ? account.neverUsed : account.used(momentOf(lastUsedAt))}</p></div>
+<p class="aside">${account.added(dayOf(createdAt))}<br>${lastUsedAt === undefined ? account.neverUsed : account.used(dayOf(lastUsedAt))}</p></div>
 <a class="button small" href="${PATH}/passkeys/${encodeURIComponent(id)}">${account.manage}<span class="unseen"> ${named(name)}</span></a></li>
 `;
 }
@@ -105,7 +105,7 @@ function identitySection({ identities, linkable, isFresh }: Pick<AccountOptions,
   return html`<h2 id="identities">${account.identities}</h2>
 ${identities.length > 0 && html`<ul class="rows" aria-labelledby="identities">
 ${identities.map(({ key, upstream, email, linkedAt, lastUsedAt }) => html`<li><div><p>${named(upstream)}</p>
-<p class="aside">${addressed(email)}<br>${account.linked(momentOf(linkedAt))}<br>${lastUsedAt === undefined ? account.neverUsed : account.used(momentOf(lastUsedAt))}</p></div>
+<p class="aside">${addressed(email)}<br>${account.linked(dayOf(linkedAt))}<br>${lastUsedAt === undefined ? account.neverUsed : account.used(dayOf(lastUsedAt))}</p></div>
 ${isFresh && html`<form method="post" action="${PATH}/identities/${encodeURIComponent(key)}/unlink"><button class="button small" type="submit">${account.unlink}<span class="unseen"> ${named(upstream)}</span></button></form>`}</li>
 `)}</ul>`}
 ${isFresh && linkable.map(({ id, name }) => html`<form method="post" action="${PATH}/link/${encodeURIComponent(id)}"><button class="button" type="submit">${account.link(name)}</button></form>

@@ -24,6 +24,7 @@ const own = (file: string) => () => readFileSync(join(import.meta.dirname, 'asse
 const SOURCES: readonly { name: string; contentType: string; read: () => Buffer }[] = [
   { name: 'style.css', contentType: 'text/css; charset=utf-8', read: own('style.css') },
   { name: 'passkey.js', contentType: 'text/javascript; charset=utf-8', read: own('passkey.js') },
+  { name: 'submit.js', contentType: 'text/javascript; charset=utf-8', read: own('submit.js') },
   { name: 'webauthn.js', contentType: 'text/javascript; charset=utf-8', read: readWebauthnBundle },
   { name: 'icon.svg', contentType: 'image/svg+xml', read: own('icon.svg') },
 ];

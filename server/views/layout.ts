@@ -70,10 +70,17 @@ export function addressed(email: string): Html {
   return html`<strong><bdi>${local}${rest.map((part) => html`@<wbr>${part}`)}</bdi></strong>`;
 }
 
+/** A day, in UTC. */
+export function dayOf(at: Date): Html {
+  return html`<time datetime="${at.toISOString()}">${DAY.format(at)}</time>`;
+}
+
 /** An instant, in UTC, since the page does not know where its reader is. */
 export function momentOf(at: Date): Html {
   return html`<time datetime="${at.toISOString()}">${MOMENT.format(at)} UTC</time>`;
 }
+
+const DAY = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', year: 'numeric', timeZone: 'UTC' });
 
 const MOMENT = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', year: 'numeric', hour: '2-digit', minute: '2-digit', timeZone: 'UTC' });
 

@@ -20,6 +20,12 @@ export interface ContinueOptions {
   readonly href: string;
 }
 
+export interface PostingOptions {
+  /** Where the form goes: a path of this origin, or an http or https address. */
+  readonly action: string;
+  readonly fields: readonly { readonly name: string; readonly value: string }[];
+}
+
 export function errorPage({ title, message, hint, reference, back }: ErrorOptions): Page {
   return {
     title,
@@ -41,7 +47,7 @@ ${reference !== undefined && html`<p class="aside">${texts.error.reference}: <co
  * A `TypeError` if the address is of another kind.
  */
 export function continuePage({ href }: ContinueOptions): Page {
-  if (!/^(https?:\/\/|\/(?![/\\]))/i.test(href)) throw new TypeError('The address to go on to must be a path or an http(s) URL');
+  checkAddress(href);
   const { goOn } = texts;
   return {
     title: goOn.title,
@@ -50,4 +56,23 @@ export function continuePage({ href }: ContinueOptions): Page {
 <p>${goOn.message}</p>
 <p><a class="button" href="${href}">${goOn.link}</a></p>`,
   };
+}
+
+/** A form that the browser sends on by itself, or by its button. A `TypeError` if the address is of another kind. */
+export function postingPage({ action, fields }: PostingOptions): Page {
+  checkAddress(action);
+  const { goOn } = texts;
+  return {
+    title: goOn.title,
+    scripts: ['submit.js'],
+    main: html`<h1>${goOn.title}</h1>
+<p>${goOn.message}</p>
+<form method="post" action="${action}" data-go>
+${fields.map(({ name, value }) => html`<input type="hidden" name="${name}" value="${value}">\n`)}<button class="button" type="submit">${goOn.link}</button>
+</form>`,
+  };
+}
+
+function checkAddress(href: string): void {
+  if (!/^(https?:\/\/|\/(?![/\\]))/i.test(href)) throw new TypeError('The address to go on to must be a path or an http(s) URL');
 }

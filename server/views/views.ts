@@ -11,8 +11,8 @@ import { enrolledPage, enrolPage, invitationUsedPage } from './enrol.ts';
 import type { EnrolledOptions, EnrolOptions } from './enrol.ts';
 import { renderDocument } from './layout.ts';
 import type { Page } from './layout.ts';
-import { continuePage, errorPage } from './message.ts';
-import type { ContinueOptions, ErrorOptions } from './message.ts';
+import { continuePage, errorPage, postingPage } from './message.ts';
+import type { ContinueOptions, ErrorOptions, PostingOptions } from './message.ts';
 import { signInPage } from './sign_in.ts';
 import type { SignInOptions } from './sign_in.ts';
 import { signedOutPage, signOutPage } from './sign_out.ts';
@@ -22,7 +22,7 @@ export { isAccountNotice } from './account.ts';
 export type { AccountNotice, AccountOptions, IdentityRow, PasskeyOptions, PasskeyRow } from './account.ts';
 export { ASSETS_ROOT, loadAssets } from './assets.ts';
 export type { Asset, Assets } from './assets.ts';
-export type { ConsentOptions, ContinueOptions, EnrolledOptions, EnrolOptions, ErrorOptions, SignInOptions, SignOutOptions };
+export type { ConsentOptions, ContinueOptions, EnrolledOptions, EnrolOptions, ErrorOptions, PostingOptions, SignInOptions, SignOutOptions };
 
 /** One function a page; each returns a whole HTML document. */
 export interface Pages {
@@ -32,6 +32,7 @@ export interface Pages {
   renderSignInPage(options: SignInOptions): string;
   renderConsentPage(options: ConsentOptions): string;
   renderContinuePage(options: ContinueOptions): string;
+  renderPostingPage(options: PostingOptions): string;
   renderErrorPage(options: ErrorOptions): string;
   renderAccountPage(options: AccountOptions): string;
   renderPasskeyPage(options: PasskeyOptions): string;
@@ -56,6 +57,7 @@ export function createPages({ assets, productName }: PagesOptions): Pages {
     renderSignInPage: (options: SignInOptions) => show(signInPage(options)),
     renderConsentPage: (options: ConsentOptions) => show(consentPage(options)),
     renderContinuePage: (options: ContinueOptions) => show(continuePage(options)),
+    renderPostingPage: (options: PostingOptions) => show(postingPage(options)),
     renderErrorPage: (options: ErrorOptions) => show(errorPage(options)),
     renderAccountPage: (options: AccountOptions) => show(accountPage(options)),
     renderPasskeyPage: (options: PasskeyOptions) => show(passkeyPage(options)),

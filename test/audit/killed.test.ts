@@ -35,7 +35,7 @@ test('instances that are killed in the middle of writes lose no row that they ha
   await query(databaseUrl, 'DELETE FROM audit_rows WHERE jti = $1', [acknowledged[0]]);
   expect((await audit.verify()).faults).toMatchObject([{ kind: 'removed' }]);
   await storage.close();
-}, 120_000);
+}, 240_000);
 
 test('a database that goes away is Unavailable, and when it is back the record goes on', async () => {
   const direct = await createTestDatabase();
@@ -59,4 +59,4 @@ test('a database that goes away is Unavailable, and when it is back the record g
   expect(instance.troubles.length).toBeGreaterThanOrEqual(2);
   await storage.close();
   await proxy.close();
-}, 120_000);
+}, 240_000);

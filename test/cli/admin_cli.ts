@@ -3,9 +3,9 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { readEnvironment } from '../../cli/environment.ts';
 import { CliError } from '../../cli/errors.ts';
 import { locateHome } from '../../cli/home.ts';
+import { readEnvironment } from '../../cli/environment.ts';
 import { createProgram } from '../../cli/program.ts';
 import { authorize } from '../support/browser.ts';
 import { startTestIssuer, type TestIssuer } from '../support/issuer_in_process.ts';
@@ -87,5 +87,5 @@ export function readHelp(name: string): ReadonlyMap<string, string> {
 
 function createTestProgram(): Command {
   const home = locateHome('/nonexistent/home');
-  return createProgram({ version: '0', home, clock: () => 0, environment: readEnvironment({ VOUCH_ISSUER: 'http://localhost:1' }) }, () => undefined);
+  return createProgram({ version: '0', home, clock: () => 0, environment: readEnvironment({ VOUCH_ISSUER: 'http://localhost:1', NO_COLOR: '1' }) }, () => undefined);
 }

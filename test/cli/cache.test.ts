@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { execFileSync } from 'node:child_process';
-import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { findCached, obtainThroughCache, purgeCache, type CacheKey, type CacheUse } from '../../cli/cache.ts';
 import { CliError } from '../../cli/errors.ts';
@@ -101,6 +101,17 @@ describe('the cache', () => {
     };
     const tokens = await Promise.all(Array.from({ length: 20 }, () => obtainThroughCache(use, KEY, slow)));
     expect(new Set(tokens.map(({ secrets }) => secrets['token']))).toEqual(new Set(['token-1']));
+  });
+
+  it('goes on where a vouch was killed while it held the lock', async () => {
+    await get();
+    const [name] = await entries();
+    const lock = join(use.home.cachePath, `${name!}.lock`);
+    await mkdir(lock);
+    await utimes(lock, new Date(Date.now() - 20_000), new Date(Date.now() - 20_000));
+    use.now = NOW + 600_000;
+    expect(await get()).toBe('token-2');
+    expect(await readdir(use.home.cachePath)).toEqual([name]);
   });
 
   it('lets the next one try when the one that worked failed', async () => {

@@ -38,7 +38,7 @@ describe('env', () => {
   });
 
   it.each([
-    [['env'], /^error: required option '--type <provider>' not specified\n/],
+    [['env'], /^error: --type is missing\nhint: name a provider/],
     [['env', '--type', 'antropic'], /^error: --type must be the name of a provider, or <provider>:<profile>\nhint: the providers are anthropic, openai, aws, openrouter, custom\n$/],
     [['env', '--type', 'anthropic', '--shell', 'tcsh'], /^error: --shell must be one of bash, zsh, fish, powershell, dotenv, json\n$/],
     [['exec', '--type', 'anthropic'], /^error: no command was given\nhint: put it after --: /],

@@ -1,5 +1,11 @@
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
-import { existsSync } from 'node:fs';
+import type { Command } from 'commander';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { readEnvironment } from '../../cli/environment.ts';
+import { locateHome } from '../../cli/home.ts';
+import { createProgram } from '../../cli/program.ts';
 import { createSandbox, SETUP_ANTHROPIC, SETUP_OPENAI, type Sandbox } from './run_vouch.ts';
 
 let sandbox: Sandbox;
@@ -9,6 +15,8 @@ afterEach(async () => { await sandbox.remove(); });
 const COMMANDS = [
   [], ['login'], ['logout'], ['status'], ['setup'], ['setup', 'anthropic'], ['setup', 'openai'],
   ['credential'], ['credential', 'anthropic'], ['credential', 'openai'], ['credential', 'token'], ['credential', 'id-token'],
+  ['credential', 'aws'], ['credential', 'openrouter'], ['credential', 'custom'], ['setup', 'aws'], ['setup', 'openrouter'], ['setup', 'custom'],
+  ['env'], ['exec'], ['doctor'], ['explain'], ['completions'],
 ];
 
 it.each(COMMANDS.map((command) => [command]))('`vouch %j --help` is a product, with an example', async (command) => {
@@ -27,6 +35,9 @@ it.each([
   [['logn'], /^error: unknown command 'logn'\nhint: did you mean login\?\nhint: see `vouch --help`\n$/],
   [['login', '--isuer', 'x'], /^error: unknown option '--isuer'\nhint: did you mean --issuer\?\nhint: see `vouch login --help`\n$/],
   [['credential', 'antropic'], /^error: unknown command 'antropic'\nhint: did you mean anthropic\?/],
+  [['env', '--tipe', 'aws'], /^error: unknown option '--tipe'\nhint: did you mean --type\?\n/],
+  [['doctor', '--ruel', 'x'], /^error: unknown option '--ruel'\nhint: did you mean --rule\?\n/],
+  [['explain', '--of-line'], /^error: unknown option '--of-line'\nhint: did you mean --offline\?\n/],
   [['login', '--issuer'], /^error: option '--issuer <URL>' argument missing\nhint: see `vouch login --help`\n$/],
   [['login', '--issuer', 'http://issuer.example'], /^error: --issuer must begin with https:\/\//],
   [['login', '--issuer', 'vouch.example.com'], /^error: --issuer must be an address that begins with https:\/\/\n$/],
@@ -81,4 +92,32 @@ it.each([
   const { status, stderr } = await sandbox.runHere([...SETUP_OPENAI, flag, value]);
   expect(status).toBe(2);
   expect(stderr).toContain(`error: ${flag} ${sentence}`);
+});
+
+/** Every `vouch …` of the guides, with its options; continued lines are joined. */
+function listDocumented(): string[] {
+  const root = fileURLToPath(new URL('../../', import.meta.url));
+  const guides = readdirSync(join(root, 'docs/providers')).map((name) => join(root, 'docs/providers', name));
+  return [join(root, 'README.md'), ...guides].flatMap((path) => readFileSync(path, 'utf8').replaceAll('\\\n', ' ').match(/\bvouch (?:login|logout|status|setup|credential|env|exec|doctor|explain|completions)\b[^\n`|)"]*/g) ?? []);
+}
+
+it('knows every command and option that the guides print', () => {
+  const program = createProgram({ version: '0', environment: readEnvironment({}), home: locateHome('/nonexistent'), clock: Date.now }, () => undefined);
+  const documented = listDocumented();
+  expect(documented.length).toBeGreaterThan(50);
+  const unknown = documented.filter((line) => {
+    const [own = ''] = line.split(/ -- |' /);
+    const words = own.trim().split(/\s+/).slice(1);
+    const command = words.reduce<Command>((at, word) => at.commands.find((child) => child.name() === word) ?? at, program);
+    const flags = own.match(/(?<=\s)--[a-z-]+/g) ?? [];
+    return command === program || !flags.every((flag) => flag === '--help' || command.options.some(({ long }) => long === flag));
+  });
+  expect(unknown).toEqual([]);
+});
+
+it('takes the set-ups that the guides print', async () => {
+  for (const line of listDocumented().filter((one) => /^vouch setup \w+ .*(--token-endpoint|--role-arn|--federation-policy-id)/.test(one))) {
+    const words = [...line.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, bare]) => quoted ?? bare ?? '').slice(1);
+    expect({ line, ...(await sandbox.runHere(words)) }).toMatchObject({ line, status: 0 });
+  }
 });

@@ -115,7 +115,7 @@ describe('expiry', () => {
     issuer.clock.advance(300);
     expect(await read({ audience: PROVIDER })).toBe(subject);
     expect((await exchange(tokens.access_token, { audience: short })).body.expires_in).toBe(60);
-    issuer.clock.advance(299);
+    issuer.clock.advance(260);
     expect(await read({ audience: short })).toBe(subject);
   });
 });
@@ -383,6 +383,8 @@ test('every token of a sign-in is on record before it leaves', async () => {
   for (const jti of jtis) expect(await find(jti)).toMatchObject([{ kind: 'token', event: 'authorization_code', accountId: ada, subject: 'ada@example.com', clientId: CLI.id, kid: expect.any(String), ip: expect.any(String), expiresAt: expect.any(Date) }]);
   const refresh = await issuer.app.audit.find({ accountId: ada, kind: 'token', limit: 20 });
   expect(refresh.map(({ tokenKind }) => tokenKind)).toContain('refresh_token');
+  const signIns = await issuer.app.audit.find({ accountId: ada, kind: 'sign_in', limit: 200 });
+  expect(signIns.map(({ event }) => event)).toEqual(expect.arrayContaining(['enrolled', 'signed_in']));
   // What would be usable is nowhere in the record.
   expect(JSON.stringify(refresh, (_, value: unknown) => (typeof value === 'bigint' ? value.toString() : value))).not.toContain(tokens.refresh_token);
 });

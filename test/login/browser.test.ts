@@ -146,6 +146,19 @@ describe('an upstream', () => {
     expect(await findSeriousFaults(page)).toEqual([]);
   });
 
+  test('whoever signs in as somebody else is that from then on', async () => {
+    upstream.person = { sub: 'browser-3', email: 'okta3@example.com', email_verified: true };
+    const { page } = chromium;
+    await enrolInBrowser('first@example.com');
+    await page.goto(account());
+    await signInByButton();
+    await page.getByText('first@').waitFor();
+    await page.goto(`${account()}/again`);
+    await page.getByRole('button', { name: 'Continue with Okta' }).click();
+    await page.getByText('okta3@').first().waitFor();
+    expect(page.url()).toBe(account());
+  });
+
   test('works with JavaScript off, up to the client', async () => {
     upstream.person = { sub: 'browser-2', email: 'okta2@example.com', email_verified: true };
     const context = await chromium.page.context().browser()!.newContext({ javaScriptEnabled: false });

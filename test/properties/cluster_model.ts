@@ -1,6 +1,8 @@
 // A cluster in memory for the properties: the real plan, gate, reconciler, administration and fetch counter, over a key
 // store that honours the lock, the rollback and the compare-and-set. What an instance does around them (poll, sign, publish)
 // is written again here, in the order of keys/keys.ts, with a time that the test holds.
+import { randomUUID } from 'node:crypto';
+import type { PublicJwk } from '../../server/crypto/jwk.ts';
 import { createAdministration } from '../../server/keys/administration.ts';
 import type { KeyPolicy } from '../../server/keys/policy.ts';
 import { reconcile } from '../../server/keys/reconciler.ts';
@@ -221,10 +223,15 @@ async function survive<T>(work: Promise<T>): Promise<T | undefined> {
 }
 
 const FAKE_CUSTODY: Custody = {
-  seal: (_key, { kid }) => Buffer.from(kid),
+  create: async (ring) => {
+    const kid = randomUUID();
+    const publicJwk: PublicJwk = ring === 'RS256' ? { kty: 'RSA', use: 'sig', alg: ring, kid, n: '', e: '' } : { kty: 'EC', use: 'sig', alg: ring, kid, crv: 'P-256', x: '', y: '' };
+    return { publicJwk, sealed: Buffer.from(kid) };
+  },
   open: () => {
     throw new TypeError('nobody opens a key here');
   },
+  reseal: ({ kid }) => Buffer.from(kid),
 };
 
 interface StoreHooks {

@@ -5,7 +5,7 @@ import { decodeJwt } from 'jose';
 import type { Account } from '../../server/accounts/accounts.ts';
 import type { Audience } from '../../server/audiences/audiences.ts';
 import type { AuditEntry } from '../../server/audit/audit.ts';
-import { signJws } from '../../server/crypto/jws.ts';
+import { signBytes, signJws } from '../../server/crypto/jws.ts';
 import { exchangeToken } from '../../server/issuer/token_exchange.ts';
 import type { KeySnapshot } from '../../server/keys/keys.ts';
 import { Unavailable } from '../../server/lib/errors.ts';
@@ -24,7 +24,7 @@ const SCOPES = ['openid', 'email', 'read', 'write'];
 
 const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 const keys = {
-  version: 1n, signers: new Map([['ES256', { kid: 'k', alg: 'ES256', privateKey }]]), verifiers: new Map([['k', { alg: 'ES256', publicKey }]]), unopened: [],
+  version: 1n, signers: new Map([['ES256', { kid: 'k', alg: 'ES256', publicKey, sign: (data: Buffer) => signBytes('ES256', data, privateKey) }]]), verifiers: new Map([['k', { alg: 'ES256', publicKey }]]), unopened: [],
 } as unknown as KeySnapshot;
 
 const audience = fc.record({

@@ -10,12 +10,13 @@ export interface Browser {
   readonly cookies: ReadonlyMap<string, string>;
 }
 
-export function createBrowser(issuer: string): Browser {
+/** `via`: where the issuer listens, when that is not its public address. */
+export function createBrowser(issuer: string, via = issuer): Browser {
   const jar = new Map<string, { value: string; path: string }>();
   const send = async (url: string, init: RequestInit) => {
     const { pathname } = new URL(url);
     const cookie = [...jar].filter(([, { path }]) => pathname.startsWith(path)).map(([name, { value }]) => `${name}=${value}`).join('; ');
-    const response = await fetch(url, { ...init, redirect: 'manual', headers: { ...(init.headers as Record<string, string>), ...(cookie === '' ? {} : { cookie }) } });
+    const response = await fetch(url.startsWith(`${issuer}/`) ? via + url.slice(issuer.length) : url, { ...init, redirect: 'manual', headers: { ...(init.headers as Record<string, string>), ...(cookie === '' ? {} : { cookie }) } });
     for (const line of response.headers.getSetCookie()) keepCookie(jar, line);
     return response;
   };
@@ -72,7 +73,7 @@ async function follow(browser: Browser, url: string, passkey: SoftwarePasskey, i
       at = await answerPage(browser, at, passkey);
       continue;
     }
-    const response = await browser.get(at);
+    const response = await passOn(browser, await browser.get(at));
     const location = response.headers.get('location');
     if (location === null) throw new Error(`${at} answered ${response.status} and no redirect: ${(await response.text()).slice(0, 2000)}`);
     at = new URL(location, at).href;
@@ -88,6 +89,15 @@ async function answerPage(browser: Browser, page: string, passkey: SoftwarePassk
   const { options } = await readJson(await browser.postJson(`${page}/options`, {}));
   const { redirect } = await readJson(await browser.postJson(`${page}/verify`, { response: passkey.get(options) }));
   return new URL(redirect, page).href;
+}
+
+/** Sends on the form of a page that only passes something on, as its script or its button would. */
+async function passOn(browser: Browser, response: Response): Promise<Response> {
+  const page = response.status === 200 ? await response.clone().text() : '';
+  const action = /<form method="post" action="([^"]*)" data-go>/.exec(page)?.[1];
+  if (action === undefined) return response;
+  const fields = [...page.matchAll(/<input type="hidden" name="([^"]*)" value="([^"]*)">/g)].map(([, name, value]) => [name!, value!] as const);
+  return browser.postForm(action, {}, Object.fromEntries(fields));
 }
 
 /** Where the page that answers a form goes on to. */

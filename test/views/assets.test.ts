@@ -7,6 +7,7 @@ const assets = loadAssets();
 test.each([
   ['style.css', 'text/css; charset=utf-8', /^\/login\/assets\/style\.[0-9a-f]{16}\.css$/],
   ['passkey.js', 'text/javascript; charset=utf-8', /^\/login\/assets\/passkey\.[0-9a-f]{16}\.js$/],
+  ['submit.js', 'text/javascript; charset=utf-8', /^\/login\/assets\/submit\.[0-9a-f]{16}\.js$/],
   ['webauthn.js', 'text/javascript; charset=utf-8', /^\/login\/assets\/webauthn\.[0-9a-f]{16}\.js$/],
   ['icon.svg', 'image/svg+xml', /^\/login\/assets\/icon\.[0-9a-f]{16}\.svg$/],
 ])('%s has a path that names its content', (name, contentType, shape) => {

@@ -29,6 +29,7 @@ export function everyPage(text: string, issuer = 'https://us.vouch.sh'): Record<
     notSignedIn: pages.renderNotSignedInPage(),
     signOut: pages.renderSignOutPage({ action: '/oauth/logout/confirm', xsrf: text }),
     signedOut: pages.renderSignedOutPage(),
+    posting: pages.renderPostingPage({ action: `/oauth/${text}`, fields: [{ name: text, value: text }] }),
     error: pages.renderErrorPage({ title: text, message: text, hint: text, reference: text }),
   };
 }

@@ -28,6 +28,8 @@ export const REAL_PAGES: Readonly<Record<string, string>> = {
   passkey: pages.renderPasskeyPage({ passkey: passkeys[1]!, isFresh: true, issuer }),
   'passkey-stale': pages.renderPasskeyPage({ passkey: passkeys[0]!, isFresh: false, issuer }),
   'not-signed-in': pages.renderNotSignedInPage(),
+  // Without its script, which would send it on at once: as it is seen where scripts are off.
+  posting: pages.renderPostingPage({ action: '/stay', fields: [{ name: 'xsrf', value: 'x' }] }).replace(/<script [^>]*><\/script>/, ''),
   'sign-out': pages.renderSignOutPage({ action: '/oauth/logout/confirm', xsrf: 'x' }),
   'signed-out': pages.renderSignedOutPage(),
   error: pages.renderErrorPage({ title: 'That did not work', message: 'Your Google account is not of a company that may sign in here. Choose your work account, or ask an admin.', reference: 'upstream_not_allowed', back: { uid: 'u' } }),

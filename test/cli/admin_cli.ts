@@ -1,5 +1,5 @@
 // `vouch` as an admin runs it: real processes against an issuer in this process, which is asked for a passkey where it asks.
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
@@ -31,7 +31,9 @@ export async function startAdminCli(env: Record<string, string> = {}): Promise<A
   const issuer = await startTestIssuer({ VOUCH_HOSTED_DOMAINS: 'example.com', ...env });
   const admin = await issuer.createPerson('admin@example.com');
   const folder = mkdtempSync(join(tmpdir(), 'vouch-admin-'));
-  const own = { VOUCH_HOME: join(folder, 'home'), NO_COLOR: '1', VOUCH_ISSUER: issuer.url, BROWSER: 'false' };
+  // So many processes: each after the first finds its code compiled.
+  const compiled = mkdtempSync(join(tmpdir(), 'vouch-compiled-'));
+  const own = { VOUCH_HOME: join(folder, 'home'), NO_COLOR: '1', VOUCH_ISSUER: issuer.url, BROWSER: 'false', NODE_COMPILE_CACHE: compiled };
   const run: AdminCli['run'] = async (args, more = {}) => {
     const visited = new Map<string, Promise<unknown>>();
     const result = await runVouch(args, { ...own, ...more }, (all) => {
@@ -50,7 +52,10 @@ export async function startAdminCli(env: Record<string, string> = {}): Promise<A
       if (code !== 0) throw new Error(`vouch ${args.join(' ')} ended with ${code}: ${stderr}`);
       return JSON.parse(stdout) as unknown;
     },
-    close: () => issuer.close(),
+    close: async () => {
+      await issuer.close();
+      for (const path of [folder, compiled]) rmSync(path, { recursive: true, force: true });
+    },
   };
 }
 

@@ -73,6 +73,7 @@ export function createAccounts({ store, groups, domains, clock }: AccountsOption
       return record?.status === 'active' ? toAccount(record, domains) : undefined;
     },
     lookUp: async (idOrEmail) => {
+      if (!isPlain(idOrEmail)) return undefined;
       const id = idOrEmail.includes('@') ? (await store.findByEmail(idOrEmail))?.id : idOrEmail;
       const record = id === undefined ? undefined : await store.find(id);
       return record === undefined ? undefined : toAccount(record, domains);
@@ -133,3 +134,8 @@ function checkName(typed: string): string {
 const emailTaken = () => new Refused('email_taken', 'This e-mail address has an account already. Sign in with its passkey.');
 
 const invitationOver = () => new Refused('invitation_over', 'This link was used or has expired. Ask for a new one.');
+
+/** No database takes U+0000, and no name here holds a control character. */
+function isPlain(text: string): boolean {
+  return !/\p{Cc}/u.test(text);
+}

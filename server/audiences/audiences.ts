@@ -6,6 +6,7 @@
  */
 import type { Clock } from '../lib/clock.ts';
 import { Conflict, NotFound, Refused } from '../lib/errors.ts';
+import { isAudience } from '../oauth2/syntax.ts';
 import type { SigningAlgorithm } from '../oauth2/vocabulary.ts';
 import type { AudienceRecord, AudienceStore } from '../storage/storage.ts';
 import { checkAudience, readAudience, type Audience, type AudienceInput } from './record.ts';
@@ -86,7 +87,8 @@ export function createAudiences({ store, issuer, names, rings, longestTokenSecon
   };
 
   return {
-    find: cache.find,
+    // What cannot be a name is nobody's, and some of it no database takes.
+    find: async (name) => (isAudience(name) ? cache.find(name) : undefined),
     list: async () => {
       const kept = (await store.list()).map((record) => ({ ...readAudience(record), isConfigured: configured.has(record.name) }));
       const names = new Set(kept.map(({ name }) => name));

@@ -37,6 +37,8 @@ export interface Clients {
 }
 
 export const CLI_CLIENT_ID = 'vouch-cli';
+const CLIENT_ID = /^[A-Za-z0-9._-]{3,100}$/;
+
 export const ACCOUNT_CLIENT_ID = 'vouch-account';
 /** Where the browser comes back to from signing in for the account page. */
 export const ACCOUNT_RETURN_PATH = '/login/account/return';
@@ -73,12 +75,14 @@ export function createClients({ issuer, store, clock }: { issuer: string; store:
     find: async (id) => {
       const own = builtIn.get(id);
       if (own !== undefined) return own;
+      // What cannot be an id is nobody's, and some of it (U+0000) no database takes.
+      if (!CLIENT_ID.test(id)) return undefined;
       const metadata = await store.find(id);
       return metadata === undefined ? undefined : { ...metadata, client_id: id };
     },
     register: async (client) => {
       if (builtIn.has(client.id)) throw new Refused('client_id_reserved', `${client.id} is built in.`);
-      if (!/^[A-Za-z0-9._-]{3,100}$/.test(client.id)) {
+      if (!CLIENT_ID.test(client.id)) {
         throw new Refused('invalid_client_id', 'A client id has 3-100 letters, digits, dots, dashes or underscores.');
       }
       const secret = client.authentication === 'client_secret_basic' ? new Secret(createRandomValue()) : undefined;

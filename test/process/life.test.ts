@@ -71,7 +71,7 @@ describe('start', () => {
     await issuer.stop();
     const { stderr } = issuer.output();
     const secrets = [tokens.access_token, tokens.refresh_token, tokens.id_token, federation, link.split('/').at(-1)!, readFileSync(join(issuer.dataDir, 'kek'), 'utf8').trim(), readFileSync(join(issuer.dataDir, 'cookie_keys'), 'utf8').trim()];
-    expect(stderr).toContain('federation token issued');
+    expect(stderr).toContain('token exchanged');
     for (const secret of secrets) expect(stderr).not.toContain(secret);
   });
 });

@@ -44,7 +44,8 @@ const value = fc.oneof(
   { weight: 2, arbitrary: fc.constantFrom(CLI.id, 'authorization_code', 'refresh_token', 'client_credentials', 'urn:ietf:params:oauth:grant-type:token-exchange', 'urn:ietf:params:oauth:token-type:access_token', 'urn:ietf:params:oauth:token-type:id_token') },
   { weight: 2, arbitrary: wild },
 );
-const bounded = { numRuns: 100_000, interruptAfterTimeLimit: SECONDS * 1000, markInterruptAsFailure: false } as const;
+// The same inputs in every run, so that what is found is found again; another seed by hand finds others.
+const bounded = { seed: 20_261_124, numRuns: 1_500, interruptAfterTimeLimit: SECONDS * 1000, markInterruptAsFailure: false } as const;
 
 test('forms of anything, repeated and in any order', async () => {
   await fc.assert(fc.asyncProperty(fc.array(fc.tuple(name, value), { maxLength: 12 }), async (pairs) => {

@@ -89,8 +89,7 @@ const send: oauth.CustomFetch = (url, { method, headers, body, signal }) =>
 /** Finds out what the issuer says of itself, for a client of it. Throws `CliError`: configuration, network, refused. */
 export async function discover(issuer: string, clientId: string, authentication: oauth.ClientAuth): Promise<oauth.Configuration> {
   const url = new URL(issuer);
-  // The library marks this function deprecated to make it stand out; the loopback rule above is what makes it safe.
-  // eslint-disable-next-line @typescript-eslint/no-deprecated
+  // eslint-disable-next-line @typescript-eslint/no-deprecated -- marked so to be noticed; the loopback rule is what makes it safe
   const execute = url.protocol === 'http:' && isLoopback(url) ? [oauth.allowInsecureRequests] : [];
   try {
     return await oauth.discovery(url, clientId, undefined, authentication, { execute, timeout: REQUEST_TIMEOUT_SECONDS, [oauth.customFetch]: send });

@@ -55,6 +55,7 @@ it('does not start itself for ever when type stripping is switched off', async (
   expect(stderr).toMatch(/^error: vouch needs Node 22\.18 or newer with type stripping \(it is switched off here\)\nhint: /);
 });
 
+// Only where the system's Node is too old to run the CLI: on a newer one there is nothing to start again.
 (hasOldNode ? describe : describe.skip)('on a Node that is too old', () => {
   it('runs the CLI with the Node of the checkout', async () => {
     const outcome = await startVouch(SYSTEM_NODE, [BIN, '--version'], { VOUCH_HOME: sandbox.home }).outcome;

@@ -100,7 +100,7 @@ describe('doctor', () => {
     world.fake.behaviour.claims = { sub: 'dev\u001B[2J\u202Emoc.elpmaxe' };
     const { stdout, stderr } = await doctor(['--audience', world.fake.issuer, '--subject', EMAIL, '--no-exchange']);
     expect(stderr).toMatch(/^error: the rule expects the subject/);
-    // eslint-disable-next-line no-control-regex
+    // eslint-disable-next-line no-control-regex -- a control character is what it looks for
     expect(stdout + stderr).not.toMatch(/\u001B|\u202E/);
   });
 });

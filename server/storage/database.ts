@@ -65,7 +65,7 @@ export async function openPostgres(url: string): Promise<Database> {
 export async function openEmbedded(folder: string | undefined): Promise<Database> {
   // Loaded only here: a production instance has no use for 27 MB of database.
   const [{ PGlite }, { PrismaPGlite }] = await Promise.all([import('@electric-sql/pglite'), import('pglite-prisma-adapter')]);
-  const unlock = folder === undefined ? () => undefined : lockFolder(join(folder, 'lock'));
+  const unlock = folder === undefined ? () => undefined : lockFolder(join(folder, 'folder.lock'));
   try {
     const lite = await PGlite.create(folder === undefined ? 'memory://' : join(folder, 'db'));
     await migrate(lite, findMigrations());

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
@@ -33,21 +33,14 @@ async function tellToLock(child: ChildScript, path: string): Promise<string> {
   return (await child.waitFor(new RegExp(`${path}: (.*)\n`)))[1]!;
 }
 
-/** A pid that was real and is no more. */
-async function findDeadPid(): Promise<number> {
-  const [child] = (await startLockers(1)) as [ChildScript];
-  child.child.kill('SIGKILL');
-  await child.ended;
-  return child.child.pid!;
-}
-
 test('a lock names its process, for this user alone, and goes with its release', () => {
   const unlock = lockFolder(file);
-  expect(readFileSync(file, 'utf8')).toBe(String(process.pid));
-  expect([statSync(folder).mode & 0o777, statSync(file).mode & 0o777]).toEqual([0o700, 0o600]);
-  expect(readdirSync(folder)).toEqual(['lock']);
+  expect(readFileSync(`${file}.pid`, 'utf8')).toBe(String(process.pid));
+  expect([folder, file, `${file}.pid`].map((path) => statSync(path).mode & 0o777)).toEqual([0o700, 0o600, 0o600]);
+  expect(() => lockFolder(file)).toThrow('in use');
   unlock();
-  expect(readdirSync(folder)).toEqual([]);
+  expect(readdirSync(folder)).toEqual(['lock']);
+  lockFolder(file)();
 });
 
 test('a second process is refused with the pid of the first, and what to do', async () => {
@@ -56,15 +49,14 @@ test('a second process is refused with the pid of the first, and what to do', as
   const message = `${folder} is in use by process ${first.child.pid}; stop it, or set VOUCH_DATA_DIR to another folder`;
   expect(await tellToLock(second, file)).toBe(message);
   expect(() => lockFolder(file)).toThrow(new Refused('in_use', message));
-  expect(readFileSync(file, 'utf8')).toBe(String(first.child.pid));
-  expect(readdirSync(folder)).toEqual(['lock']);
+  expect(readFileSync(`${file}.pid`, 'utf8')).toBe(String(first.child.pid));
 });
 
 test('the embedded store refuses a folder that another process has, and leaves it alone', async () => {
   const [first] = (await startLockers(1)) as [ChildScript];
-  await tellToLock(first, file);
+  await tellToLock(first, join(folder, 'folder.lock'));
   await expect(openTestStorage(createStillClock(), { dataDir: folder })).rejects.toThrow(`is in use by process ${first.child.pid}`);
-  expect(readdirSync(folder)).toEqual(['lock']);
+  expect(readdirSync(folder)).toEqual(['folder.lock', 'folder.lock.pid']);
 }, OPENING_MS);
 
 test('the lock of a process that is gone is taken over', async () => {
@@ -72,23 +64,32 @@ test('the lock of a process that is gone is taken over', async () => {
   await tellToLock(first, file);
   first.child.kill('SIGKILL');
   await first.ended;
-  expect(existsSync(file)).toBe(true);
+  expect(existsSync(`${file}.pid`)).toBe(true);
   expect(await tellToLock(second, file)).toBe('held');
-  expect(readFileSync(file, 'utf8')).toBe(String(second.child.pid));
+  expect(readFileSync(`${file}.pid`, 'utf8')).toBe(String(second.child.pid));
 });
 
-test.each([['empty', ''], ['no number', 'x'], ['zero', '0'], ['negative', '-1']])('a lock that names nobody (%s) is taken over', (_what, content) => {
+test('a holder that has not yet said its name is another process', async () => {
+  const [first] = (await startLockers(1)) as [ChildScript];
+  await tellToLock(first, file);
+  rmSync(`${file}.pid`);
+  expect(() => lockFolder(file)).toThrow(`${folder} is in use by another process; stop it`);
+});
+
+test('a file that is no lock is said, not overwritten', () => {
   mkdirSync(folder, { recursive: true });
-  writeFileSync(file, content);
-  lockFolder(file)();
-  expect(existsSync(file)).toBe(false);
+  writeFileSync(file, 'x'.repeat(2_000));
+  expect(() => lockFolder(file)).toThrow('not a database');
+  expect(readFileSync(file, 'utf8')).toBe('x'.repeat(2_000));
 });
 
-test('a release leaves a lock alone that another process took since', () => {
+test('a release is once: it leaves alone what another process took since', async () => {
   const unlock = lockFolder(file);
-  writeFileSync(file, '1');
   unlock();
-  expect(readFileSync(file, 'utf8')).toBe('1');
+  const [other] = (await startLockers(1)) as [ChildScript];
+  expect(await tellToLock(other, file)).toBe('held');
+  unlock();
+  expect(readFileSync(`${file}.pid`, 'utf8')).toBe(String(other.child.pid));
 });
 
 test('of six processes at once, one gets a free folder', async () => {
@@ -99,13 +100,14 @@ test('of six processes at once, one gets a free folder', async () => {
   }
 });
 
-test('of six processes at once, one takes over a stale lock', async () => {
-  const stale = String(await findDeadPid());
+test('of six processes at once, one takes over from one that was killed', async () => {
   const lockers = await startLockers(6);
-  for (let round = 0; round < 100; round += 1) {
+  const victims = await startLockers(10);
+  for (const [round, victim] of victims.entries()) {
     const path = join(dirname(folder), `stale${round}`, 'lock');
-    mkdirSync(dirname(path));
-    writeFileSync(path, stale);
+    expect(await tellToLock(victim, path)).toBe('held');
+    victim.child.kill('SIGKILL');
+    await victim.ended;
     const outcomes = await Promise.all(lockers.map((child) => tellToLock(child, path)));
     expect({ round, held: outcomes.filter((outcome) => outcome === 'held').length }).toEqual({ round, held: 1 });
   }

@@ -3,6 +3,7 @@ import type { Clients } from '../clients/clients.ts';
 import { hashValue } from '../crypto/digest.ts';
 import { addSeconds, toUnixSeconds, type Clock } from '../lib/clock.ts';
 import type { Artifact, ArtifactStore, JsonObject } from '../storage/storage.ts';
+import { claimCode, DEVICE_CODE_MODEL, findStoredId, forgetAt, isUserCode, toHandle, toStoredId } from './device_codes.ts';
 import { toProtocolError } from './failure.ts';
 
 export interface AdapterDependencies {
@@ -13,13 +14,14 @@ export interface AdapterDependencies {
 }
 
 /** What must be used once, or must not be lost, lives in Postgres; the rest may vanish with Redis. */
-const DURABLE = new Set(['Grant', 'AuthorizationCode', 'RefreshToken', 'DeviceCode']);
+const DURABLE = new Set(['Grant', 'AuthorizationCode', 'RefreshToken', DEVICE_CODE_MODEL]);
 
 /** Gives oidc-provider its storage: a client is looked up in our records, everything else is an artifact. */
 export function createAdapterFactory({ durable, volatile, clients, clock }: AdapterDependencies): (model: string) => Adapter {
   return (model) => {
     if (model === 'Client') return createClientAdapter(clients);
-    return createArtifactAdapter(model, DURABLE.has(model) ? durable : volatile, clock);
+    const adapter = createArtifactAdapter(model, DURABLE.has(model) ? durable : volatile, clock);
+    return model === DEVICE_CODE_MODEL ? { ...adapter, ...createDeviceCodeAdapter(durable) } : adapter;
   };
 }
 
@@ -38,15 +40,6 @@ function createClientAdapter(clients: Clients): Adapter {
  * `jti`, which repeats it, is left out and put back.
  */
 function createArtifactAdapter(model: string, store: ArtifactStore, clock: Clock): Adapter {
-  const restore = (artifact: Artifact | undefined, jti?: string): AdapterPayload | undefined => {
-    if (artifact === undefined) return undefined;
-    const { payload, consumedAt } = artifact;
-    return {
-      ...copyJson(payload),
-      ...(jti === undefined ? {} : { jti }),
-      ...(consumedAt === undefined ? {} : { consumed: toUnixSeconds(consumedAt) }),
-    };
-  };
   return {
     upsert: (id, { jti: _jti, consumed: _consumed, ...payload }, expiresIn) =>
       guard(async () => {
@@ -75,6 +68,40 @@ function createArtifactAdapter(model: string, store: ArtifactStore, clock: Clock
       }),
     destroy: (id) => guard(() => store.remove(model, hashValue(id))),
     revokeByGrantId: (grantId) => guard(() => store.revokeByGrantId(model, grantId)),
+  };
+}
+
+/** The same for device codes, which a device finds by the code and a browser by the user code (device_codes.ts). */
+function createDeviceCodeAdapter(store: ArtifactStore): Pick<Adapter, 'upsert' | 'find' | 'findByUserCode'> {
+  return {
+    upsert: (code, { jti: _jti, consumed: _consumed, ...payload }) =>
+      guard(async () => {
+        const [id, until] = [toStoredId(code), forgetAt(payload)];
+        if (until === undefined) throw new TypeError('a device code expires');
+        await claimCode(store, id, payload, until);
+        await store.put(DEVICE_CODE_MODEL, id, { payload: { ...toJson(payload), storedId: id }, grantId: payload.grantId, userCode: payload.userCode }, until);
+      }),
+    find: (code) =>
+      guard(async () => {
+        const id = findStoredId(code);
+        return id === undefined ? undefined : restore(await store.find(DEVICE_CODE_MODEL, id), code);
+      }),
+    findByUserCode: (userCode) =>
+      guard(async () => {
+        // Most of what is typed wrong is not asked of the database.
+        const artifact = isUserCode(userCode) ? await store.findByUserCode(DEVICE_CODE_MODEL, userCode) : undefined;
+        return restore(artifact, toHandle(artifact?.payload.storedId));
+      }),
+  };
+}
+
+function restore(artifact: Artifact | undefined, jti?: string): AdapterPayload | undefined {
+  if (artifact === undefined) return undefined;
+  const { payload, consumedAt } = artifact;
+  return {
+    ...copyJson(payload),
+    ...(jti === undefined ? {} : { jti }),
+    ...(consumedAt === undefined ? {} : { consumed: toUnixSeconds(consumedAt) }),
   };
 }
 

@@ -89,8 +89,8 @@ ${button}
 <dl class="facts">
 <dt>${deviceConfirm.name}</dt><dd>${device.name === undefined ? deviceConfirm.unsaid : named(device.name)}</dd>
 <dt>${deviceConfirm.os}</dt><dd>${device.os === undefined ? deviceConfirm.unsaid : named(device.os)}</dd>
-<dt>${deviceConfirm.address}</dt><dd>${device.address === undefined ? deviceConfirm.addressUnknown : named(device.address)}</dd>
 <dt>${deviceConfirm.asked}</dt><dd>${momentOf(device.askedAt)}</dd>
+<dt>${deviceConfirm.address}</dt><dd>${device.address === undefined ? deviceConfirm.addressUnknown : named(device.address)}</dd>
 </dl>
 <p class="note-line"${device.distance === 'another_network' && html` data-state="error"`}>${deviceConfirm.distances[device.distance]}</p>
 <p>${deviceConfirm.care}</p>

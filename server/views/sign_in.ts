@@ -32,6 +32,7 @@ export function signInPage({ uid, clientName, isCli, issuer, asksToAdminister = 
   const asks = device !== undefined ? deviceSignIn.asks(client, device.name === undefined ? html`${deviceSignIn.unnamed}` : named(device.name))
     : isOwn ? signIn.asksOwn : asksToAdminister ? signIn.asksToAdminister(client) : isCli ? signIn.asksCli(client) : signIn.asks(client);
   const care = device !== undefined ? deviceSignIn.care(named(device.code)) : isOwn ? signIn.careOwn : isCli ? signIn.careCli : signIn.care;
+  const abort = html`<form method="post" action="${path}/abort"><button class="button" type="submit">${device === undefined ? signIn.cancel : deviceSignIn.deny}</button></form>`;
   return {
     title: signIn.title,
     host,
@@ -42,9 +43,10 @@ export function signInPage({ uid, clientName, isCli, issuer, asksToAdminister = 
 <p class="aside">${care}</p>
 </div></div>
 ${ceremonyForm({ kind: 'authentication', path, note: signIn.note, ...(device === undefined ? { button: signIn.button, script: signIn.script(host) } : { button: deviceSignIn.button, script: deviceSignIn.script(host) }) })}
-${picker()}
+${device !== undefined && html`${abort}
+`}${picker()}
 ${upstreams.map(({ id, name }) => html`<form class="upstream" method="post" action="${path}/upstream/${encodeURIComponent(id)}"><button class="button" type="submit">${signIn.upstream(name)}</button></form>
-`)}<form method="post" action="${path}/abort"><button class="button" type="submit">${device === undefined ? signIn.cancel : deviceSignIn.deny}</button></form>
+`)}${device === undefined && abort}
 <p class="aside">${signIn.noPasskey}</p>`,
   };
 }

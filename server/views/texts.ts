@@ -117,7 +117,7 @@ export const texts = {
 
   deviceCode: {
     title: 'Sign in another machine',
-    lead: html`Enter the code that <code>vouch login --device</code> shows in your terminal.`,
+    lead: html`Enter the code that <code class="whole">vouch login --device</code> shows in your terminal.`,
     label: 'Code',
     hint: 'Ten letters. Dashes and small letters do not matter.',
     button: 'Continue',
@@ -149,7 +149,7 @@ export const texts = {
       another_network: 'That is not the network of this browser. It is right for a machine that is elsewhere, and wrong for one beside you.',
       unknown: 'How far that is from this browser cannot be said.',
     },
-    care: html`If you did not just type <code>vouch login --device</code> on this machine yourself, deny.`,
+    care: html`If you did not just type <code class="whole">vouch login --device</code> on this machine yourself, deny.`,
     deny: 'Deny',
     goOn: 'It is mine',
   },

@@ -6,7 +6,7 @@
 import type { RequestListener } from 'node:http';
 import Koa from 'koa';
 import { ADMIN_PATH, createAdmin } from './admin/admin.ts';
-import { createAccounts, createIdentities, createPasskeys, type Accounts, type Identities } from './accounts/accounts.ts';
+import { createAccounts, createIdentities, createPasskeys, createSessions, type Accounts, type Identities, type Sessions } from './accounts/accounts.ts';
 import { createAudiences, type Audiences } from './audiences/audiences.ts';
 import { CHECKPOINT_TYPE, createAudit, type Audit, type AuditEvents } from './audit/audit.ts';
 import { createClients, type Clients } from './clients/clients.ts';
@@ -34,6 +34,7 @@ export interface App {
   readonly handleOps: RequestListener;
   readonly accounts: Accounts;
   readonly identities: Identities;
+  readonly sessions: Sessions;
   readonly clients: Clients;
   readonly audiences: Audiences;
   readonly audit: Audit;
@@ -98,12 +99,13 @@ function joinRooms(parts: Parts): App {
   const domains = { hosted: hostedDomains, upstream: config.upstreams.flatMap((upstream) => upstream.domains).filter((domain) => !isConsumerDomain(domain)) };
   const identities = createIdentities({ store: storage.identities, domains, clock });
   const accounts = createAccounts({ store: storage.accounts, groups: storage.groups, domains, clock });
+  const sessions = createSessions({ store: storage.sessions, clock });
   const clients = createClients({ issuer, store: storage.clients, clock });
   const audiences = createAudiences({ store: storage.audiences, issuer, names: config.audiences, rings: config.keys.rings, longestTokenSeconds, clock });
   const assets = loadAssets();
   const pages = createPages({ assets, productName: 'Vouch' });
   const protocol = createIssuer({
-    issuer, sessionSeconds, longestTokenSeconds, trustedProxies, rings: config.keys.rings, cookieKeys, keys, accounts, clients, audiences, audit, clock,
+    issuer, sessionSeconds, longestTokenSeconds, trustedProxies, rings: config.keys.rings, cookieKeys, keys, accounts, sessions, clients, audiences, audit, clock,
     durable: storage.durable, volatile: storage.volatile, transient: storage.transient, devicePages: pages,
     events: createProviderEvents(log, metrics),
     renderErrorPage: (error) => renderProtocolError(pages, error),
@@ -123,7 +125,7 @@ function joinRooms(parts: Parts): App {
     // The four groups: documents and operations before the limits, then protocol, browser and admin.
     handle: createFront({ issuer, open: [documents, health.answer], guarded: [protocol.handle, browser, admin], renderLost: () => renderLost(pages, issuer) }),
     handleOps: createOps(metrics, health),
-    accounts, identities, clients, audiences, audit, keys,
+    accounts, identities, sessions, clients, audiences, audit, keys,
     start: async () => {
       await keys.start();
       audit.start();
@@ -331,6 +333,10 @@ function createProviderEvents(log: Log, metrics: Metrics): ProviderEvents {
     onRefused: ({ route, clientId, code, detail }) => {
       metrics.countRefused(route, code);
       log.info({ route, clientId, refusal: code, detail }, 'request refused');
+    },
+    onReused: (reuse) => {
+      metrics.countAlarm('token_reused');
+      log.warn(reuse, 'a code or a refresh token came a second time; its session was ended');
     },
     onFailure: ({ route, error }) => {
       metrics.countFailure();

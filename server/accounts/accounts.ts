@@ -22,6 +22,7 @@ export { findHostedDomain, type Account, type OwnDomains } from './hosted_domain
 export { createIdentities, type EmailDispute, type Identities, type Identity, type UpstreamPerson } from './identities.ts';
 export { createPasskeys, type NewPasskey, type Passkey, type Passkeys } from './passkeys.ts';
 export type { NewService, Services } from './services.ts';
+export { createSessions, type Sessions, type SessionUse } from './sessions.ts';
 
 export type Invitation = InvitationRecord;
 

@@ -2,12 +2,14 @@ import { errors, type Adapter, type AdapterPayload } from 'oidc-provider';
 import type { Clients } from '../clients/clients.ts';
 import { hashValue } from '../crypto/digest.ts';
 import { addSeconds, toUnixSeconds, type Clock } from '../lib/clock.ts';
-import type { Artifact, ArtifactStore, JsonObject } from '../storage/storage.ts';
+import type { Artifact, ArtifactStore, DurableArtifactStore, JsonObject } from '../storage/storage.ts';
 import { claimCode, DEVICE_CODE_MODEL, findStoredId, forgetAt, isUserCode, toHandle, toStoredId } from './device_codes.ts';
 import { toProtocolError } from './failure.ts';
+import { isInRefreshWindow } from './refresh_window.ts';
+import { createReplays } from './replays.ts';
 
 export interface AdapterDependencies {
-  readonly durable: ArtifactStore;
+  readonly durable: DurableArtifactStore;
   readonly volatile: ArtifactStore;
   readonly clients: Clients;
   readonly clock: Clock;
@@ -20,6 +22,7 @@ const DURABLE = new Set(['Grant', 'AuthorizationCode', 'RefreshToken', DEVICE_CO
 export function createAdapterFactory({ durable, volatile, clients, clock }: AdapterDependencies): (model: string) => Adapter {
   return (model) => {
     if (model === 'Client') return createClientAdapter(clients);
+    if (model === 'ReplayDetection') return createReplayAdapter(createReplays({ volatile, durable }), clock);
     const adapter = createArtifactAdapter(model, DURABLE.has(model) ? durable : volatile, clock);
     return model === DEVICE_CODE_MODEL ? { ...adapter, ...createDeviceCodeAdapter(durable) } : adapter;
   };
@@ -35,11 +38,31 @@ function createClientAdapter(clients: Clients): Adapter {
   };
 }
 
+/** Seeing a replay is a compare-and-set: the library's own find-then-write lets parallel replays through. */
+function createReplayAdapter(replays: Pick<ArtifactStore, 'add' | 'find'>, clock: Clock): Adapter {
+  const unused = async () => {
+    throw new TypeError('what was used is only noted and looked up');
+  };
+  return {
+    find: (id) => guard(async () => ((await replays.find('ReplayDetection', hashValue(id))) === undefined ? undefined : { jti: id })),
+    upsert: (id, _payload, expiresIn) =>
+      guard(async () => {
+        if (!(await replays.add('ReplayDetection', hashValue(id), { payload: {} }, addSeconds(clock.now(), Math.max(1, expiresIn ?? 3600))))) {
+          throw new errors.InvalidClient('its client assertion or DPoP proof was used before');
+        }
+      }),
+    consume: unused, destroy: unused, revokeByGrantId: unused, findByUid: unused, findByUserCode: unused,
+  };
+}
+
 /**
  * The value that a client holds (a code, a refresh token, a session cookie) is never stored: its hash is the key, and
  * `jti`, which repeats it, is left out and put back.
  */
 function createArtifactAdapter(model: string, store: ArtifactStore, clock: Clock): Adapter {
+  // Within the window the library does not see that it was used: it would end the session. It cannot use it again all the same.
+  const mayRepeat = (consumedAt: Date) => model === 'RefreshToken' && isInRefreshWindow(consumedAt, clock);
+  const restore = (artifact: Artifact | undefined, jti?: string) => toPayload(artifact, jti, mayRepeat);
   return {
     upsert: (id, { jti: _jti, consumed: _consumed, ...payload }, expiresIn) =>
       guard(async () => {
@@ -50,13 +73,6 @@ function createArtifactAdapter(model: string, store: ArtifactStore, clock: Clock
           uid: model === 'Session' ? payload.uid : undefined,
           userCode: payload.userCode,
         };
-        // Seeing a replay is a compare-and-set too: the library's own find-then-write lets parallel replays through.
-        if (model === 'ReplayDetection') {
-          if (!(await store.add(model, hashValue(id), artifact, expiresAt ?? addSeconds(clock.now(), 3600)))) {
-            throw new errors.InvalidClient('client assertion was used before');
-          }
-          return;
-        }
         await store.put(model, hashValue(id), artifact, expiresAt);
       }),
     find: (id) => guard(async () => restore(await store.find(model, hashValue(id)), id)),
@@ -84,24 +100,24 @@ function createDeviceCodeAdapter(store: ArtifactStore): Pick<Adapter, 'upsert' |
     find: (code) =>
       guard(async () => {
         const id = findStoredId(code);
-        return id === undefined ? undefined : restore(await store.find(DEVICE_CODE_MODEL, id), code);
+        return id === undefined ? undefined : toPayload(await store.find(DEVICE_CODE_MODEL, id), code);
       }),
     findByUserCode: (userCode) =>
       guard(async () => {
         // Most of what is typed wrong is not asked of the database.
         const artifact = isUserCode(userCode) ? await store.findByUserCode(DEVICE_CODE_MODEL, userCode) : undefined;
-        return restore(artifact, toHandle(artifact?.payload.storedId));
+        return toPayload(artifact, toHandle(artifact?.payload.storedId));
       }),
   };
 }
 
-function restore(artifact: Artifact | undefined, jti?: string): AdapterPayload | undefined {
+function toPayload(artifact: Artifact | undefined, jti?: string, mayRepeat: (consumedAt: Date) => boolean = () => false): AdapterPayload | undefined {
   if (artifact === undefined) return undefined;
   const { payload, consumedAt } = artifact;
   return {
     ...copyJson(payload),
     ...(jti === undefined ? {} : { jti }),
-    ...(consumedAt === undefined ? {} : { consumed: toUnixSeconds(consumedAt) }),
+    ...(consumedAt === undefined || mayRepeat(consumedAt) ? {} : { consumed: toUnixSeconds(consumedAt) }),
   };
 }
 

@@ -12,6 +12,7 @@ import { CLIENT_AUTHENTICATION } from './discovery.ts';
 import { createDeviceFlow, DEVICE_PARAMETERS, type DeviceFlowOptions } from './device_flow.ts';
 import { toProtocolError } from './failure.ts';
 import type { Posting } from './posting_page.ts';
+import { deriveNonceSecret, PROOF_ALGORITHMS } from './proof.ts';
 import { adminAudience, checkResource } from './resource.ts';
 import { ROUTES } from './routes.ts';
 import { toSigningKeys } from './signing_key.ts';
@@ -65,7 +66,7 @@ export function createConfiguration(options: ConfigurationOptions, snapshot: Key
     subjectTypes: ['public'],
     clientAuthMethods: [...CLIENT_AUTHENTICATION],
     clientDefaults: { id_token_signed_response_alg: 'RS256', grant_types: ['authorization_code'], response_types: ['code'] },
-    enabledJWA: { idTokenSigningAlgValues: [...snapshot.signers.keys()], clientAuthSigningAlgValues: [...SIGNING_ALGORITHMS] },
+    enabledJWA: { idTokenSigningAlgValues: [...snapshot.signers.keys()], clientAuthSigningAlgValues: [...SIGNING_ALGORITHMS], dPoPSigningAlgValues: [...PROOF_ALGORITHMS] },
     pkce: { required: () => true },
     allowOmittingSingleRegisteredRedirectUri: false,
     clientBasedCORS: () => false,
@@ -114,7 +115,8 @@ export function createConfiguration(options: ConfigurationOptions, snapshot: Key
           ctx.body = options.renderSignedOutPage();
         },
       },
-      dPoP: { enabled: false },
+      // A nonce of ours in every proof: a clock that is off, or a proof made in advance, is then no matter (RFC 9449 8).
+      dPoP: { enabled: true, nonceSecret: deriveNonceSecret(cookieKeys), requireNonce: () => true },
       clientCredentials: { enabled: true },
       deviceFlow: createDeviceFlow(options),
       pushedAuthorizationRequests: { enabled: true },

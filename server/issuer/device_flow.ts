@@ -94,14 +94,19 @@ function findProblem({ oidc }: KoaContextWithOIDC, error: Error): DeviceProblem 
 
 /** The secret that the page's form must bring; undefined where no session keeps it. */
 function findXsrf({ oidc: { session } }: KoaContextWithOIDC, error: Error | undefined): string | undefined {
-  if (session === undefined || (error !== undefined && session.exp === undefined)) return undefined;
-  const secret: unknown = session.state?.secret;
+  const secret: unknown = session?.state?.secret;
+  if (error !== undefined && isUnsaved(session)) return undefined;
   return typeof secret === 'string' ? secret : undefined;
 }
 
 /** After an error the library means to save the session, and throws where it has never been saved: a browser that brings none. */
 function forgetNewSession({ oidc: { session } }: KoaContextWithOIDC): void {
-  if (session !== undefined && session.exp === undefined) Object.assign(session, { touched: false });
+  if (session !== undefined && isUnsaved(session)) Object.assign(session, { touched: false });
+}
+
+/** The types say that every session has an end; one that was made for this request has none yet. */
+function isUnsaved(session: { readonly exp?: number | undefined } | undefined): boolean {
+  return session?.exp === undefined;
 }
 
 const DENIALS = new WeakSet<object>();

@@ -6,6 +6,7 @@ import { isSameOrigin } from '../http/origin.ts';
 import { addSeconds, type Clock } from '../lib/clock.ts';
 import { Unavailable } from '../lib/errors.ts';
 import type { ArtifactStore, TransientStore } from '../storage/storage.ts';
+import type { DevicePages } from './device_flow.ts';
 import { originOf } from './issuance.ts';
 import { ROUTES } from './routes.ts';
 
@@ -20,6 +21,7 @@ export interface DeviceLimitOptions {
   readonly trustedProxies: number;
   readonly volatile: Pick<ArtifactStore, 'add'>;
   readonly transient: Pick<TransientStore, 'count'>;
+  readonly devicePages: Pick<DevicePages, 'renderDeviceCodePage'>;
   readonly renderErrorPage: (error: { code: string; description: string | undefined }) => string;
 }
 
@@ -73,7 +75,7 @@ function createLimit(transient: Pick<TransientStore, 'count'>, what: string): Li
  * is nothing to count by the code, since a wrong one is nobody's. A code that exists is given back.
  */
 export function limitGuesses(options: DeviceLimitOptions, sessionCookie: string) {
-  const { issuer, transient, trustedProxies, audit, clock } = options;
+  const { issuer, transient, trustedProxies, audit, clock, devicePages } = options;
   const limit = createLimit(transient, 'user-code');
   return async (ctx: KoaContextWithOIDC, next: Next) => {
     if (ctx.path !== ROUTES.device || ctx.method !== 'POST') {
@@ -96,7 +98,9 @@ export function limitGuesses(options: DeviceLimitOptions, sessionCookie: string)
     if (taken === undefined) {
       audit.note({ kind: 'refusal', event: 'device_login', at: clock.now(), ...originOf(ctx, trustedProxies), code: 'too_many_codes', reason: 'too many user codes that nobody has' });
       ctx.set('Retry-After', String(WINDOW_SECONDS));
-      refuse(ctx, options, 429, 'too_many_codes', 'Too many codes that do not exist were entered from here. Wait ten minutes, then look at your terminal and enter its code.');
+      ctx.status = 429;
+      ctx.type = 'html';
+      ctx.body = devicePages.renderDeviceCodePage({ action: ROUTES.device, xsrf: undefined, problem: 'tooMany' });
       return;
     }
     await next();

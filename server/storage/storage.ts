@@ -3,10 +3,10 @@
  * Never: decides anything; knows of oidc-provider, HTTP or passkeys.
  * Keeps true: a write that decides is a compare-and-set that says whether it won; out of reach is Unavailable, never "not found".
  */
-import type { Clock } from '../lib/clock.ts';
+import { addSeconds, type Clock } from '../lib/clock.ts';
 import type { Secret } from '../lib/secret.ts';
 import { createAccountStore, type AccountStore } from './accounts_sql.ts';
-import type { ArtifactStore, TransientStore } from './artifacts.ts';
+import type { ArtifactStore, DurableArtifactStore, TransientStore } from './artifacts.ts';
 import { createAudienceStore, type AudienceStore } from './audiences_sql.ts';
 import { createSqlArtifacts, purgeExpiredArtifacts } from './artifacts_sql.ts';
 import { createAuditStore, type AuditStore } from './audit_sql.ts';
@@ -18,11 +18,12 @@ import { createMemoryHints, createRedisHints, type Hints } from './hints.ts';
 import { createIdentityStore, type IdentityStore } from './identities_sql.ts';
 import { createKeyStore, type KeyStore } from './keys_sql.ts';
 import { createPasskeyStore, type PasskeyStore } from './passkeys_sql.ts';
+import { createSessionStore, purgeSessions, type SessionStore } from './sessions_sql.ts';
 import { createMemoryVolatile } from './volatile_memory.ts';
 import { createRedisVolatile } from './volatile_redis.ts';
 
 export type { AccountRecord, AccountStore, InvitationRecord } from './accounts_sql.ts';
-export type { Artifact, ArtifactStore, TransientStore } from './artifacts.ts';
+export type { Artifact, ArtifactStore, DurableArtifactStore, TransientStore } from './artifacts.ts';
 export type { AudienceRecord, AudienceStore } from './audiences_sql.ts';
 export type { GroupRecord, GroupStore } from './groups_sql.ts';
 export type {
@@ -34,6 +35,7 @@ export type { JsonObject, JsonValue } from './json.ts';
 export type { InstanceRecord, KeyEvent, KeyRecord, KeySet, KeyState, KeyStore, KeyTransaction, VerifierCount, VerifierRecord } from './keys_sql.ts';
 export type { Hints } from './hints.ts';
 export type { AttestationBytes, PasskeyRecord, PasskeyStore, WaysIn } from './passkeys_sql.ts';
+export type { SessionEnd, SessionRecord, SessionStore } from './sessions_sql.ts';
 
 export interface Storage {
   readonly keys: KeyStore;
@@ -41,11 +43,12 @@ export interface Storage {
   readonly groups: GroupStore;
   readonly passkeys: PasskeyStore;
   readonly identities: IdentityStore;
+  readonly sessions: SessionStore;
   readonly clients: ClientStore;
   readonly audiences: AudienceStore;
   readonly audit: AuditStore;
   /** What must not be lost and must be used once: Postgres. */
-  readonly durable: ArtifactStore;
+  readonly durable: DurableArtifactStore;
   /** What may vanish: Redis. */
   readonly volatile: ArtifactStore;
   readonly transient: TransientStore;
@@ -67,6 +70,8 @@ export interface StorageOptions {
 }
 
 const PURGE_LIMIT = 5_000;
+/** How long a session that is over can still be looked at: 30 days. */
+const ENDED_SESSION_SECONDS = 30 * 24 * 3600;
 
 /** Opens everything and brings the schema up to date. Throws Unavailable, or Refused when the data folder is in use. */
 export async function openStorage({ databaseUrl, redisUrl, dataDir, clock, onRedisError }: StorageOptions): Promise<Storage> {
@@ -81,6 +86,7 @@ export async function openStorage({ databaseUrl, redisUrl, dataDir, clock, onRed
     groups: createGroupStore(prisma),
     passkeys: createPasskeyStore(prisma),
     identities: createIdentityStore(prisma),
+    sessions: createSessionStore(prisma),
     clients: createClientStore(prisma),
     audiences: createAudienceStore(prisma),
     audit: createAuditStore(database),
@@ -92,7 +98,8 @@ export async function openStorage({ databaseUrl, redisUrl, dataDir, clock, onRed
       await guardStore('ask the database', () => prisma.$queryRaw`SELECT 1`);
       await redis?.ping();
     },
-    purge: () => purgeExpiredArtifacts(prisma, clock.now(), PURGE_LIMIT),
+    purge: async () =>
+      (await purgeExpiredArtifacts(prisma, clock.now(), PURGE_LIMIT)) + (await purgeSessions(prisma, addSeconds(clock.now(), -ENDED_SESSION_SECONDS), PURGE_LIMIT)),
     close: async () => {
       await Promise.all([database.close(), redis?.close(), hints.close()]);
     },

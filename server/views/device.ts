@@ -18,7 +18,7 @@ export interface DeviceView {
 }
 
 /** What was wrong with a code that came. */
-export type DeviceProblem = 'missing' | 'unknown' | 'expired' | 'used' | 'stale' | 'over';
+export type DeviceProblem = 'missing' | 'unknown' | 'expired' | 'used' | 'stale' | 'over' | 'tooMany';
 
 export interface DeviceCodeOptions {
   /** Where the form goes. */

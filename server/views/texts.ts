@@ -129,6 +129,7 @@ export const texts = {
       expired: 'This code has expired. Start again in your terminal, and enter the new code.',
       used: 'This code was used already. Start again in your terminal, and enter the new code.',
       stale: 'This page was open for too long, or your browser keeps no cookies. Enter the code again.',
+      tooMany: 'Too many codes that do not exist were entered from here. Wait ten minutes, then enter the code that your terminal shows.',
       over: 'This sign-in is over or was begun in another browser. Start again in your terminal.',
     },
   },

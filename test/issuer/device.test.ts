@@ -365,6 +365,22 @@ describe('a code', () => {
   });
 });
 
+describe('codes that nobody has', () => {
+  test('are counted by IPv6 /64, whatever the browser', async () => {
+    const guess = (index: number, network = '2001:db8:9:9') => enterCode(createBrowser(url), url, 'BCDFG-BCDFG', from(`${network}::${index.toString(16)}`));
+    const statuses: number[] = [];
+    for (let index = 0; index < 52; index += 1) statuses.push((await guess(index)).response.status);
+    expect(statuses).toEqual([...Array.from({ length: 50 }, () => 400), 429, 429]);
+    expect((await guess(1, '2001:db8:9:8')).response.status).toBe(400);
+  });
+
+  test('codes that somebody has are not', async () => {
+    const { user_code: code } = await beginDevice(url, {}, from());
+    const [browser, headers] = [createBrowser(url), from()];
+    for (let look = 0; look < 15; look += 1) expect((await enterCode(browser, url, code, headers)).response.status).toBe(200);
+  });
+});
+
 describe('a domain whose people may not', () => {
   test('is refused once they are known: on the page, to the device, on record; and signs nobody in', async () => {
     const { passkey } = await issuer.createPerson('eve@forbidden.example');

@@ -62,7 +62,7 @@ async function startIssuer(more: Readonly<Record<string, string>> = {}): Promise
   const port = await findFreePort();
   const url = `http://localhost:${port}`;
   const { PATH, HOME } = process.env;
-  const env = { PATH, HOME, VOUCH_ISSUER: url, VOUCH_PORT: String(port), VOUCH_DATA_DIR: dataDir, VOUCH_LOG_LEVEL: 'error', ...more };
+  const env = { PATH, HOME, VOUCH_ISSUER: url, VOUCH_PORT: String(port), VOUCH_DATA_DIR: dataDir, VOUCH_LOG_LEVEL: 'error', VOUCH_RATE_LIMIT_SCALE: '1000000', ...more };
   const child = spawn(process.execPath, [fileURLToPath(new URL('../server/main.ts', import.meta.url))], { env, stdio: ['ignore', 'pipe', 'inherit'] });
   let printed = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => (printed += text));

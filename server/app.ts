@@ -16,6 +16,7 @@ import { readAddress } from './http/address.ts';
 import { serveDocument } from './http/document.ts';
 import { createFront, pathOf, type Group } from './http/front.ts';
 import { createHealth, type Health } from './http/health.ts';
+import { createLimiter, type Limiter, type LimiterOptions, type NetworkRule } from './http/limiter.ts';
 import { sendJson } from './http/reply.ts';
 import { createIssuer, ROUTES, type Issuer, type ProviderEvents } from './issuer/issuer.ts';
 import { createKeys, type DiskSnapshot, type KeyEvents, type Keys } from './keys/keys.ts';
@@ -104,10 +105,16 @@ function joinRooms(parts: Parts): App {
   const audiences = createAudiences({ store: storage.audiences, issuer, names: config.audiences, rings: config.keys.rings, longestTokenSeconds, clock });
   const assets = loadAssets();
   const pages = createPages({ assets, productName: 'Vouch' });
+  const limiter = createLimiter({
+    limits: storage.limits, rules: NETWORK_RULES, scale: config.rateLimitScale, trustedProxies, clock,
+    renderLimitedPage: (seconds) => renderLimited(pages, seconds),
+    events: createLimiterEvents(log, metrics),
+  });
   const protocol = createIssuer({
     issuer, sessionSeconds, longestTokenSeconds, trustedProxies, rings: config.keys.rings, cookieKeys, keys, accounts, sessions, clients, audiences, audit, clock,
     durable: storage.durable, volatile: storage.volatile, transient: storage.transient, devicePages: pages,
-    events: createProviderEvents(log, metrics),
+    events: createProviderEvents(log, metrics, limiter),
+    findAccountWait: (accountId) => limiter.findAccountWait(ACCOUNT_RULE, accountId),
     renderErrorPage: (error) => renderProtocolError(pages, error),
     renderSignOutPage: (options) => pages.renderSignOutPage(options),
     renderSignedOutPage: () => pages.renderSignedOutPage(),
@@ -123,7 +130,7 @@ function joinRooms(parts: Parts): App {
   const housekeeping = createHousekeeping(parts, protocol);
   return {
     // The four groups: documents and operations before the limits, then protocol, browser and admin.
-    handle: createFront({ issuer, open: [documents, health.answer], guarded: [protocol.handle, browser, admin], renderLost: () => renderLost(pages, issuer) }),
+    handle: createFront({ issuer, open: [documents, health.answer], guarded: [limiter.answer, protocol.handle, browser, admin], renderLost: () => renderLost(pages, issuer) }),
     handleOps: createOps(metrics, health),
     accounts, identities, sessions, clients, audiences, audit, keys,
     start: async () => {
@@ -267,6 +274,44 @@ function createOps(metrics: Metrics, health: Health): RequestListener {
   };
 }
 
+const ACCOUNT_RULE = 'tokens of an account';
+/** What no person and no job needs: each mints at most once a token's life. */
+const TOKENS_OF_AN_ACCOUNT = { points: 3_000, seconds: 300 };
+
+/** What a network may do in five minutes. An office of hundreds may sit behind one: requests have room, refusals less. */
+const NETWORK_RULES: readonly NetworkRule[] = [
+  { name: 'tokens refused', counts: 'refusals', allowance: { points: 1_000, seconds: 300 }, fits: (method, path) => method === 'POST' && path.startsWith('/oauth/') },
+  { name: 'authorization', counts: 'requests', allowance: { points: 3_000, seconds: 300 }, fits: (_method, path) => path === ROUTES.authorization },
+  { name: 'sign-in', counts: 'requests', allowance: { points: 3_000, seconds: 300 }, fits: (method, path) => method === 'POST' && path.startsWith('/login/') },
+  // An invitation's link is in the path: looking for one is refused with 410.
+  { name: 'sign-in refused', counts: 'refusals', allowance: { points: 100, seconds: 300 }, fits: (_method, path) => path.startsWith('/login/') },
+  { name: 'admin refused', counts: 'refusals', allowance: { points: 100, seconds: 300 }, fits: (_method, path) => path.startsWith(`${ADMIN_PATH}/`) },
+];
+
+function createLimiterEvents(log: Log, metrics: Metrics): LimiterOptions['events'] {
+  return {
+    onLimited: (limited) => {
+      metrics.countLimited(limited.rule);
+      log.warn(limited, 'a rate limit was reached');
+    },
+    onSharedAddress: (fault) => {
+      metrics.countAlarm('shared_address');
+      log.warn({ fault }, fault === 'untrusted_proxy'
+        ? 'requests come with X-Forwarded-For and VOUCH_TRUSTED_PROXIES is 0: if a proxy of yours sends it, everyone seems to share its address; set VOUCH_TRUSTED_PROXIES to the number of proxies'
+        : 'VOUCH_TRUSTED_PROXIES is set and requests come without X-Forwarded-For: everyone behind that proxy seems to share its address; have it send the header, or set VOUCH_TRUSTED_PROXIES=0');
+    },
+  };
+}
+
+function renderLimited(pages: Pages, seconds: number): string {
+  return pages.renderErrorPage({
+    title: 'Too many attempts',
+    message: `Too many requests came from your network. Try again in ${seconds < 120 ? `${seconds} seconds` : `${Math.ceil(seconds / 60)} minutes`}.`,
+    hint: 'If you did nothing out of the ordinary, somebody on the same network may have. Tell an administrator if it goes on.',
+    reference: 'too_many_requests',
+  });
+}
+
 function renderLost(pages: Pages, issuer: string): string {
   return pages.renderErrorPage({
     title: 'There is no page here',
@@ -325,9 +370,10 @@ function createAuditEvents(log: Log, metrics: Metrics): AuditEvents {
   };
 }
 
-function createProviderEvents(log: Log, metrics: Metrics): ProviderEvents {
+function createProviderEvents(log: Log, metrics: Metrics, limiter: Limiter): ProviderEvents {
   return {
     onIssued: (issued) => {
+      if (issued.accountId !== undefined) limiter.countAccount(ACCOUNT_RULE, issued.accountId, TOKENS_OF_AN_ACCOUNT);
       metrics.countIssued(issued.audience ?? '');
       if (issued.clause?.startsWith('audit mode') === true) metrics.countWouldDeny(issued.audience ?? '');
       log.info(issued, 'token exchanged');

@@ -38,6 +38,7 @@ export interface Config {
   readonly auditCheckpointSeconds: number;
   /** How many proxies in front are believed about the client's address. */
   readonly trustedProxies: number;
+  readonly rateLimitScale: number;
   readonly logLevel: Environment['VOUCH_LOG_LEVEL'];
 }
 
@@ -124,6 +125,7 @@ function toConfig(env: Environment): Config {
     auditRetentionDays: env.VOUCH_AUDIT_RETENTION_DAYS,
     auditCheckpointSeconds: env.VOUCH_AUDIT_CHECKPOINT_SECONDS,
     trustedProxies: env.VOUCH_TRUSTED_PROXIES,
+    rateLimitScale: env.VOUCH_RATE_LIMIT_SCALE,
     logLevel: env.VOUCH_LOG_LEVEL,
   };
 }

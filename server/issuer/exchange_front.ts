@@ -6,7 +6,7 @@ import { readAddress } from '../http/address.ts';
 import { sendJson } from '../http/reply.ts';
 import type { Clock } from '../lib/clock.ts';
 import { GRANT_TYPE } from '../oauth2/vocabulary.ts';
-import { InsufficientUserAuthentication, toProtocolError } from './failure.ts';
+import { findRetryAfter, InsufficientUserAuthentication, toProtocolError } from './failure.ts';
 import { peekForm } from './peeked_form.ts';
 import { demandProof, type Proofs } from './proof.ts';
 import { EXCHANGE_PARAMETERS, exchangeToken, type ExchangeDependencies, type ExchangeParameters, type Facts } from './token_exchange.ts';
@@ -98,7 +98,8 @@ async function answer(request: IncomingMessage, response: ServerResponse, parame
     events.onRefused({ route: 'token', clientId, code, detail: error.error_detail });
     const { act, ...rest } = facts;
     audit.note({ kind: 'refusal', event: 'token_exchange', at: arrivedAt, clientId, ...origin, ...rest, act, code, reason: error.error_detail ?? description });
-    if (error.statusCode === 503) response.setHeader('Retry-After', '1');
+    const retryAfter = findRetryAfter(error, error.statusCode);
+    if (retryAfter !== undefined) response.setHeader('Retry-After', String(retryAfter));
     sendJson(response, error.statusCode, {
       error: code, error_description: description,
       ...('scope' in error && typeof error.scope === 'string' ? { scope: error.scope } : {}),

@@ -11,6 +11,22 @@ export class InsufficientUserAuthentication extends errors.CustomOIDCProviderErr
   }
 }
 
+/** Too much of something: RFC 6749 has no code for it. */
+export class TooMany extends errors.CustomOIDCProviderError {
+  readonly retryAfterSeconds: number;
+  constructor(description: string, retryAfterSeconds: number) {
+    super('temporarily_unavailable', description);
+    Object.assign(this, { status: 429, statusCode: 429, expose: true });
+    this.retryAfterSeconds = retryAfterSeconds;
+  }
+}
+
+/** When a client that is refused may come again, in seconds; undefined where that would not help. */
+export function findRetryAfter(error: unknown, status: number): number | undefined {
+  if (error instanceof TooMany) return error.retryAfterSeconds;
+  return status === 503 ? 1 : undefined;
+}
+
 /**
  * What a client is told of trouble inside: the one place where our kinds become registered codes. An unreachable store
  * is 503 `temporarily_unavailable` (RFC 6749 4.1.2.1), never `invalid_grant`: a CLI that is told its grant is invalid

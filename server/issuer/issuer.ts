@@ -83,9 +83,9 @@ export function createIssuer(given: IssuerOptions): Issuer {
   };
 
   const exchangeDependencies = () => {
-    const { clients, audiences, audit, trustedProxies } = options;
+    const { clients, audiences, audit, trustedProxies, findAccountWait } = options;
     const snapshot = keys.current();
-    return { ...bearerDependencies(), keys: snapshot, clients, audiences, audit, trustedProxies, events, proofs, maySign: () => keys.maySign(snapshot) };
+    return { ...bearerDependencies(), keys: snapshot, clients, audiences, audit, trustedProxies, events, proofs, findAccountWait, maySign: () => keys.maySign(snapshot) };
   };
   const answerToken = async (request: IncomingMessage, response: ServerResponse) => {
     const isAnswered = await answerPlainExchange(request, response, exchangeDependencies).catch((error: unknown) => {

@@ -11,7 +11,7 @@ import { createConfiguration, nameSessionCookie, type ConfigurationOptions } fro
 import { noteDenials } from './device_flow.ts';
 import { limitDeviceRequests, limitGuesses, paceDevices } from './device_limits.ts';
 import { factsOf } from './facts.ts';
-import { InsufficientUserAuthentication, toProtocolError } from './failure.ts';
+import { InsufficientUserAuthentication, TooMany, toProtocolError } from './failure.ts';
 import { noteRefusal, originOf, recordTokens } from './issuance.ts';
 import { demandProof, type Proofs } from './proof.ts';
 import { replacePostingPage } from './posting_page.ts';
@@ -26,6 +26,8 @@ export interface ProviderOptions extends ConfigurationOptions {
   readonly transient: Pick<TransientStore, 'count'>;
   readonly sessions: Pick<Sessions, 'note' | 'endGrant'>;
   readonly proofs: Proofs;
+  /** Seconds for which an account gets no more tokens, since it had too many. */
+  readonly findAccountWait: (accountId: string) => number | undefined;
   /** Refreshes that this process is answering: they outlive a change of keys. */
   readonly refreshes: RefreshWindowOptions['underWay'];
   readonly events: ProviderEvents;
@@ -76,7 +78,7 @@ export async function findSessionEnd(provider: Provider, grantId: string): Promi
 }
 
 function registerTokenExchange(provider: Provider, options: ProviderOptions, keys: KeySnapshot): void {
-  const { issuer, accounts, audiences, audit, clock, events, trustedProxies, proofs } = options;
+  const { issuer, accounts, audiences, audit, clock, events, trustedProxies, proofs, findAccountWait } = options;
   const handle = async (ctx: TokenEndpointGrantContext<ExchangeParameters>) => {
     const dependencies = {
       issuer, keys, accounts, audiences, audit,
@@ -84,6 +86,7 @@ function registerTokenExchange(provider: Provider, options: ProviderOptions, key
       clientId: ctx.oidc.client.clientId,
       ...originOf(ctx, trustedProxies),
       proveKey: demandProof(ctx.req, issuer, proofs),
+      findAccountWait,
       arrivedAt: clock.now(),
     };
     if (dependencies.proveKey !== undefined) ctx.set('DPoP-Nonce', proofs.nextNonce());
@@ -192,6 +195,7 @@ function attachListeners(provider: Provider, options: ProviderOptions): void {
     events.onRefused({ route: ctx.oidc.route, clientId: ctx.oidc.client?.clientId, code, detail: error.error_detail });
     noteRefusal(ctx, code, error.error_detail ?? error.error_description, options);
     if (error instanceof InsufficientUserAuthentication && isRecord(ctx.body)) ctx.body.max_age = error.maxAgeSeconds;
+    if (error instanceof TooMany) ctx.set('Retry-After', String(error.retryAfterSeconds));
   };
   provider.on('grant.error', (ctx, error) => {
     onRefused(ctx, error);

@@ -7,7 +7,7 @@ import { toUnixSeconds, type Clock } from '../lib/clock.ts';
 import type { Audit } from '../audit/audit.ts';
 import { GRANT_TYPE, TOKEN_TYPE } from '../oauth2/vocabulary.ts';
 import { readToken } from './bearer.ts';
-import { toProtocolError } from './failure.ts';
+import { findRetryAfter, toProtocolError } from './failure.ts';
 import { verifyAccessToken } from './subject_token.ts';
 import { exchangeToken, type ExchangeDependencies, type Facts } from './token_exchange.ts';
 
@@ -67,7 +67,8 @@ async function mayExchange(clientId: string, clients: Pick<Clients, 'find'>): Pr
 
 function answerRefusal(response: ServerResponse, error: errors.OIDCProviderError): void {
   const description = error.error_description ?? 'the request was refused';
-  if (error.statusCode === 503) response.setHeader('Retry-After', '1');
+  const retryAfter = findRetryAfter(error, error.statusCode);
+  if (retryAfter !== undefined) response.setHeader('Retry-After', String(retryAfter));
   // RFC 6750 3.1: the bearer's token is what is wrong.
   if (description.startsWith('subject_token is unusable')) refuse(response, 401, 'invalid_token', description.replace('subject_token', 'the access token'), 'Bearer error="invalid_token"');
   else refuse(response, error.statusCode, error.error, description);

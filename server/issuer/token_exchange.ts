@@ -8,7 +8,7 @@ import type { KeySnapshot } from '../keys/keys.ts';
 import { isAudience, isResourceIndicator } from '../oauth2/syntax.ts';
 import { TOKEN_TYPE } from '../oauth2/vocabulary.ts';
 import { describeAccessToken, describeFederationToken } from './claims.ts';
-import { InsufficientUserAuthentication } from './failure.ts';
+import { InsufficientUserAuthentication, TooMany } from './failure.ts';
 import { mintAccessToken, mintFederationToken } from './mint.ts';
 import { verifyAccessToken, verifyIdToken, type Actor, type Subject } from './subject_token.ts';
 
@@ -54,6 +54,8 @@ export interface ExchangeDependencies {
   readonly findSessionEnd: (grantId: string) => Promise<number | undefined>;
   /** The thumbprint of the key that the request proves (RFC 9449); undefined where it carries no proof. */
   readonly proveKey: (() => Promise<string>) | undefined;
+  /** Seconds for which an account gets no more tokens, since it had too many; undefined otherwise. */
+  readonly findAccountWait: (accountId: string) => number | undefined;
   readonly clientId: string;
   readonly ip: string | undefined;
   readonly userAgent: string | undefined;
@@ -205,6 +207,8 @@ async function checkPermission(request: ExchangeRequest, { subject, actor, jkt }
   if (typeof actorSession === 'string') throw unusable('actor', actorSession);
   const { account, endsAt } = session;
   facts.subject = account.email;
+  const waitSeconds = dependencies.findAccountWait(account.id);
+  if (waitSeconds !== undefined) throw new TooMany(`the account was given too many tokens; try again in ${waitSeconds} s`, waitSeconds);
   const act = actorSession === undefined ? subject.act : { sub: actorSession.account.email, vouch_uid: actorSession.account.id, ...(subject.act === undefined ? {} : { act: subject.act }) };
   if (act !== undefined) facts.act = act;
 

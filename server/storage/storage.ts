@@ -4,6 +4,7 @@
  * Keeps true: a write that decides is a compare-and-set that says whether it won; out of reach is Unavailable, never "not found".
  */
 import { addSeconds, type Clock } from '../lib/clock.ts';
+import type { Limits } from '../lib/limits.ts';
 import type { Secret } from '../lib/secret.ts';
 import { createAccountStore, type AccountStore } from './accounts_sql.ts';
 import type { ArtifactStore, DurableArtifactStore, TransientStore } from './artifacts.ts';
@@ -16,6 +17,7 @@ import { guardStore } from './failure.ts';
 import { createGroupStore, type GroupStore } from './groups_sql.ts';
 import { createMemoryHints, createRedisHints, type Hints } from './hints.ts';
 import { createIdentityStore, type IdentityStore } from './identities_sql.ts';
+import { createMemoryLimits } from './limits.ts';
 import { createKeyStore, type KeyStore } from './keys_sql.ts';
 import { createPasskeyStore, type PasskeyStore } from './passkeys_sql.ts';
 import { createSessionStore, purgeSessions, type SessionStore } from './sessions_sql.ts';
@@ -52,6 +54,7 @@ export interface Storage {
   /** What may vanish: Redis. */
   readonly volatile: ArtifactStore;
   readonly transient: TransientStore;
+  readonly limits: Limits;
   readonly hints: Hints;
   /** Throws Unavailable when Postgres or Redis does not answer. */
   check(): Promise<void>;
@@ -93,6 +96,7 @@ export async function openStorage({ databaseUrl, redisUrl, dataDir, clock, onRed
     durable: createSqlArtifacts(database, clock),
     volatile: artifacts,
     transient,
+    limits: redis?.limits ?? createMemoryLimits(),
     hints,
     check: async () => {
       await guardStore('ask the database', () => prisma.$queryRaw`SELECT 1`);

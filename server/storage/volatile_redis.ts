@@ -1,8 +1,10 @@
 import { Redis, type ChainableCommander } from 'ioredis';
 import type { Clock } from '../lib/clock.ts';
 import type { Artifact, ArtifactStore, TransientStore } from './artifacts.ts';
+import type { Limits } from '../lib/limits.ts';
 import { guardStore } from './failure.ts';
 import type { JsonObject } from './json.ts';
+import { createRedisLimits } from './limits.ts';
 
 /*
  * What may vanish, shared by all instances. One JSON string an artifact, so that a read is one GET; a marker beside it
@@ -49,6 +51,7 @@ interface Kept {
 export interface RedisVolatile {
   readonly artifacts: ArtifactStore;
   readonly transient: TransientStore;
+  readonly limits: Limits;
   /** Throws Unavailable when Redis does not answer. */
   ping(): Promise<void>;
   close(): Promise<void>;
@@ -76,6 +79,7 @@ export function createRedisVolatile(url: string, clock: Clock, onError: (error: 
         }),
       count: (key, ttlSeconds, by = 1) => guardStore('count', async () => Number(await redis.eval(COUNT, 1, `${PREFIX}count:${key}`, by, ttlSeconds))),
     },
+    limits: createRedisLimits(redis),
     ping: () =>
       guardStore('ask Redis', async () => {
         await redis.ping();

@@ -10,6 +10,7 @@ import { Secret } from '../../server/lib/secret.ts';
 import type { Clock } from '../../server/lib/clock.ts';
 import { createBrowser, enrol, type Browser } from './browser.ts';
 import { findFreePort } from './free_port.ts';
+import { UNLIMITED } from './issuer_process.ts';
 import { createTestDatabase, testRedisUrl } from './services.ts';
 import { createSoftwarePasskey, type SoftwarePasskey } from './software_passkey.ts';
 
@@ -48,7 +49,7 @@ export async function startTestIssuer(env: Record<string, string> = {}): Promise
   const port = await findFreePort();
   const databaseUrl = env.DATABASE_URL ?? (await createTestDatabase());
   const config = loadConfig({
-    VOUCH_PORT: String(port), VOUCH_DATA_DIR: mkdtempSync(join(tmpdir(), 'vouch-')), DATABASE_URL: databaseUrl, REDIS_URL: testRedisUrl(), ...env,
+    VOUCH_PORT: String(port), VOUCH_RATE_LIMIT_SCALE: UNLIMITED, VOUCH_DATA_DIR: mkdtempSync(join(tmpdir(), 'vouch-')), DATABASE_URL: databaseUrl, REDIS_URL: testRedisUrl(), ...env,
   });
   const clock = createTestClock();
   const logged: unknown[] = [];

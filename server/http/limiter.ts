@@ -1,0 +1,146 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Clock } from '../lib/clock.ts';
+import type { Allowance, Limits } from '../lib/limits.ts';
+import { nameCaller, readAddress } from './address.ts';
+import type { Group } from './front.ts';
+import { sendJson } from './reply.ts';
+import { applyBrowserHeaders } from './security_headers.ts';
+
+/*
+ * Rate limits. A request is held up only by what is known in this process already. What it counts is gathered and told to
+ * Redis a moment later, so that no answer waits and a flood costs a few questions a second: who goes over a limit gets a
+ * moment more than it.
+ */
+
+/** What one network (an IPv4 address, an IPv6 /64) may do. */
+export interface NetworkRule {
+  readonly name: string;
+  readonly fits: (method: string, path: string) => boolean;
+  /** Every request, or those that were refused (4xx) alone. */
+  readonly counts: 'requests' | 'refusals';
+  readonly allowance: Allowance;
+}
+
+export interface LimiterOptions {
+  readonly limits: Limits;
+  readonly rules: readonly NetworkRule[];
+  /** What every allowance is multiplied by. */
+  readonly scale: number;
+  readonly trustedProxies: number;
+  readonly clock: Clock;
+  readonly renderLimitedPage: (seconds: number) => string;
+  readonly events: {
+    /** Somebody is held up from now on. `who` is a network or an account. */
+    onLimited(limited: { rule: string; who: string; seconds: number }): void;
+    /** Requests come in a way that makes many callers look like one. Said once. */
+    onSharedAddress(fault: 'untrusted_proxy' | 'missing_header'): void;
+  };
+}
+
+export interface Limiter {
+  /** Answers a request of a caller who is over a limit, with 429; false for everybody else, whom it counts. */
+  readonly answer: Group;
+  /** Counts one for an account. */
+  countAccount(rule: string, accountId: string, allowance: Allowance): void;
+  /** Seconds for which the account is held up; undefined when it is not. */
+  findAccountWait(rule: string, accountId: string): number | undefined;
+}
+
+interface Counted {
+  readonly rule: string;
+  readonly who: string;
+  readonly allowance: Allowance;
+  readonly times: number;
+}
+
+const GATHER_MS = 250;
+const MOST_KEPT = 10_000;
+/** So many requests that look wrong are no accident. */
+const SUSPICIOUS_REQUESTS = 50;
+
+export function createLimiter(options: LimiterOptions): Limiter {
+  const { limits, rules, scale, trustedProxies, clock, renderLimitedPage, events } = options;
+  /** Until when, in Unix milliseconds, by rule and who. */
+  const heldUp = new Map<string, number>();
+  const watchAddresses = createAddressWatch(options);
+  const now = () => clock.now().getTime();
+
+  const findWait = (rule: string, who: string) => {
+    const until = heldUp.get(`${rule} ${who}`);
+    if (until === undefined) return undefined;
+    if (until > now()) return Math.ceil((until - now()) / 1000);
+    heldUp.delete(`${rule} ${who}`);
+    return undefined;
+  };
+  const tell = async ({ rule, who, allowance: { points, seconds }, times }: Counted) => {
+    const waitMs = await limits.take(rule, who, { points: Math.max(1, Math.round(points * scale)), seconds }, times);
+    if (waitMs === undefined || waitMs <= 0) return;
+    const isNew = findWait(rule, who) === undefined;
+    // The oldest goes: whoever fills this up must not fill the memory.
+    if (heldUp.size >= MOST_KEPT) heldUp.delete(heldUp.keys().next().value ?? '');
+    heldUp.set(`${rule} ${who}`, now() + waitMs);
+    if (isNew) events.onLimited({ rule, who, seconds: Math.ceil(waitMs / 1000) });
+  };
+  const counted = new Map<string, Counted>();
+  const count = (rule: string, who: string, allowance: Allowance) => {
+    if (counted.size === 0) {
+      setTimeout(() => {
+        const told = [...counted.values()];
+        counted.clear();
+        for (const one of told) void tell(one);
+      }, GATHER_MS).unref();
+    }
+    const key = `${rule} ${who}`;
+    counted.set(key, { rule, who, allowance, times: (counted.get(key)?.times ?? 0) + 1 });
+  };
+
+  return {
+    answer: (request, response, path) => {
+      watchAddresses(request);
+      const method = request.method ?? '';
+      const fitting = rules.filter((rule) => rule.fits(method, path));
+      if (fitting.length === 0) return false;
+      // Taken now: a socket that is closed has no address any more.
+      const caller = nameCaller(readAddress(request, trustedProxies));
+      for (const { name } of fitting) {
+        const seconds = findWait(name, caller);
+        if (seconds === undefined) continue;
+        refuse(request, response, seconds, renderLimitedPage);
+        return true;
+      }
+      for (const { name, counts, allowance } of fitting) {
+        if (counts === 'requests') count(name, caller, allowance);
+        else response.once('finish', () => {
+          if (response.statusCode >= 400 && response.statusCode < 500) count(name, caller, allowance);
+        });
+      }
+      return false;
+    },
+    countAccount: count,
+    findAccountWait: findWait,
+  };
+}
+
+function refuse(request: IncomingMessage, response: ServerResponse, seconds: number, renderLimitedPage: LimiterOptions['renderLimitedPage']): void {
+  response.setHeader('Retry-After', String(seconds));
+  if (!(request.headers.accept ?? '').includes('text/html')) {
+    sendJson(response, 429, { error: 'temporarily_unavailable', error_description: `too many requests from this network; try again in ${seconds} s` });
+    return;
+  }
+  applyBrowserHeaders(response, { formAction: "'none'" });
+  response.writeHead(429, { 'Content-Type': 'text/html; charset=utf-8' });
+  response.end(renderLimitedPage(seconds));
+}
+
+/** Limits by network are worth little, or hurt everybody, where a proxy's address is taken for the client's. */
+function createAddressWatch({ trustedProxies, events }: LimiterOptions): (request: IncomingMessage) => void {
+  let suspicious = 0;
+  const fault = trustedProxies === 0 ? 'untrusted_proxy' : 'missing_header';
+  return ({ headers }) => {
+    if (suspicious >= SUSPICIOUS_REQUESTS) return;
+    // With no proxy trusted there should be no such header; with one there should.
+    if ((headers['x-forwarded-for'] === undefined) === (trustedProxies === 0)) return;
+    suspicious += 1;
+    if (suspicious === SUSPICIOUS_REQUESTS) events.onSharedAddress(fault);
+  };
+}

@@ -1,0 +1,164 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { decodeJwt } from 'jose';
+import { Redis } from 'ioredis';
+import { createMemoryLimits, createRedisLimits } from '../../server/storage/limits.ts';
+import { startTestIssuer, type TestIssuer } from '../support/issuer_in_process.ts';
+import { exchangeForm, postToken, signIn } from '../support/oauth.ts';
+import { testRedisUrl } from '../support/services.ts';
+
+/* Rate limits: by network and by account, over instances, and with Redis away. */
+
+describe.each(['memory', 'Redis'])('counting in %s', (store) => {
+  let redis: Redis | undefined;
+  beforeAll(async () => {
+    redis = store === 'Redis' ? new Redis(testRedisUrl()) : undefined;
+    await redis?.ping();
+  });
+  afterAll(() => { redis?.disconnect(); });
+  const open = () => (redis === undefined ? createMemoryLimits() : createRedisLimits(redis));
+
+  test('lets so many through, and says how long the next has to wait', async () => {
+    const [limits, key] = [open(), randomUUID()];
+    for (let take = 0; take < 3; take += 1) expect(await limits.take('a', key, { points: 3, seconds: 60 }, 1)).toBeUndefined();
+    const waitMs = (await limits.take('a', key, { points: 3, seconds: 60 }, 1))!;
+    expect(waitMs).toBeGreaterThan(50_000);
+    expect(waitMs).toBeLessThanOrEqual(60_000);
+    expect(await limits.take('b', key, { points: 3, seconds: 60 }, 1)).toBeUndefined();
+    expect(await limits.take('a', randomUUID(), { points: 3, seconds: 60 }, 1)).toBeUndefined();
+  });
+
+  test('takes several at once, and forgets them when their time is over', async () => {
+    const [limits, key] = [open(), randomUUID()];
+    expect(await limits.take('c', key, { points: 10, seconds: 1 }, 11)).toBeGreaterThan(0);
+    await sleep(1_100);
+    expect(await limits.take('c', key, { points: 10, seconds: 1 }, 10)).toBeUndefined();
+  });
+});
+
+test('two instances count together', async () => {
+  const connections = [new Redis(testRedisUrl()), new Redis(testRedisUrl())];
+  await Promise.all(connections.map((redis) => redis.ping()));
+  const [one, other] = connections.map((redis) => createRedisLimits(redis));
+  const key = randomUUID();
+  expect(await one!.take('d', key, { points: 2, seconds: 60 }, 2)).toBeUndefined();
+  expect(await other!.take('d', key, { points: 2, seconds: 60 }, 1)).toBeGreaterThan(0);
+  for (const redis of connections) redis.disconnect();
+});
+
+test('with Redis away it counts in this process, at once', async () => {
+  const redis = new Redis({ port: 1, lazyConnect: true, retryStrategy: () => null, maxRetriesPerRequest: 1 });
+  redis.on('error', () => undefined);
+  const limits = createRedisLimits(redis);
+  const startedAt = performance.now();
+  expect(await limits.take('e', 'k', { points: 1, seconds: 60 }, 1)).toBeUndefined();
+  expect(await limits.take('e', 'k', { points: 1, seconds: 60 }, 1)).toBeGreaterThan(0);
+  expect(performance.now() - startedAt).toBeLessThan(1_000);
+  redis.disconnect();
+});
+
+describe('the issuer', () => {
+  let issuer: TestIssuer;
+  beforeAll(async () => {
+    // A tenth of each allowance; one proxy, so that a test can come from where it likes.
+    issuer = await startTestIssuer({ VOUCH_RATE_LIMIT_SCALE: '0.1', VOUCH_TRUSTED_PROXIES: '1' });
+  });
+  afterAll(() => issuer.close());
+
+  let serial = 0;
+  /** A network of its own. */
+  const newNetwork = () => `2001:db8:${(serial += 1).toString(16)}:${Math.floor(Math.random() * 65_536).toString(16)}`;
+  const from = (address: string, more: Record<string, string> = {}) => ({ 'X-Forwarded-For': address, ...more });
+  const guess = (address: string) => fetch(`${issuer.url}/login/enrol/${'x'.repeat(43)}`, { headers: from(address, { Accept: 'text/html' }) });
+  /** Asks until it is held up, and gives that answer; fails after `most`. */
+  async function untilHeldUp(most: number, ask: () => Promise<Response>): Promise<{ response: Response; asked: number }> {
+    for (let asked = 0; asked < most; asked += 1) {
+      const response = await ask();
+      if (response.status === 429) return { response, asked };
+      await response.arrayBuffer();
+      if (asked % 5 === 4) await sleep(300);
+    }
+    throw new Error(`not held up after ${most} requests`);
+  }
+
+  test('holds up a network that guesses invitations, on a page that says for how long', async () => {
+    const network = newNetwork();
+    let host = 0;
+    const { response, asked } = await untilHeldUp(40, () => guess(`${network}::${(host += 1).toString(16)}`));
+    expect(asked).toBeGreaterThanOrEqual(10);
+    expect(Number(response.headers.get('retry-after'))).toBeGreaterThan(200);
+    expect(response.headers.get('content-security-policy')).toContain("default-src 'none'");
+    expect(await response.text()).toMatch(/Too many attempts[^]*Try again in 5 minutes/);
+    expect(issuer.logged).toEqual(expect.arrayContaining([expect.objectContaining({ rule: 'sign-in refused' })]));
+    // The neighbour goes on, and so do those who only read what is public.
+    expect((await guess(`${newNetwork()}::1`)).status).toBe(410);
+    for (const path of ['/oauth/jwks', '/.well-known/openid-configuration', '/healthz']) expect((await fetch(issuer.url + path, { headers: from(`${network}::1`) })).status).toBe(200);
+  });
+
+  test('is over when its time is', async () => {
+    const network = newNetwork();
+    await untilHeldUp(40, () => guess(`${network}::1`));
+    issuer.clock.advance(301);
+    expect((await guess(`${network}::1`)).status).toBe(410);
+    issuer.clock.advance(-301);
+  });
+
+  test('what an inventive client writes in front of the header changes nothing', async () => {
+    const network = newNetwork();
+    await untilHeldUp(40, () => guess(`${newNetwork()}::1, ${network}::1`));
+    expect((await guess(`1.2.3.4, ${network}::2`)).status).toBe(429);
+  });
+
+  test('refused token requests are counted, and answered in JSON', async () => {
+    const network = newNetwork();
+    const ask = () => fetch(`${issuer.url}/oauth/token`, { method: 'POST', headers: from(`${network}::1`), body: new URLSearchParams(exchangeForm('nonsense')) });
+    for (let round = 0; round < 4; round += 1) {
+      await Promise.all(Array.from({ length: 30 }, ask));
+      await sleep(300);
+    }
+    const held = await ask();
+    expect(held.status).toBe(429);
+    expect(held.headers.get('cache-control')).toBe('no-store');
+    expect(Number(held.headers.get('retry-after'))).toBeGreaterThan(0);
+    expect(await held.json()).toMatchObject({ error: 'temporarily_unavailable', error_description: expect.stringContaining('try again in') });
+  });
+
+  test('an account that takes too many tokens is held up wherever it comes from, and nobody else is', async () => {
+    const greedy = await issuer.createPerson('greedy@example.com');
+    const modest = await issuer.createPerson('modest@example.com');
+    const tokens = await signIn(issuer.url, greedy);
+    const ask = () => postToken(issuer.url, exchangeForm(tokens.access_token), from(`${newNetwork()}::1`));
+    for (let round = 0; round < 16; round += 1) await Promise.all(Array.from({ length: 20 }, ask));
+    await sleep(500);
+    const held = await ask();
+    expect(held).toMatchObject({ status: 429, body: { error: 'temporarily_unavailable', error_description: expect.stringContaining('too many tokens') } });
+    expect(Number(held.headers.get('retry-after'))).toBeGreaterThan(0);
+    // Through the library's way, too.
+    expect(await postToken(issuer.url, { ...exchangeForm(tokens.access_token), extra: 'x'.repeat(10) }, { ...from(`${newNetwork()}::1`), 'Content-Type': 'application/x-www-form-urlencoded; charset=UTF-8' })).toMatchObject({ status: 429 });
+    const theirs = await signIn(issuer.url, modest);
+    expect((await postToken(issuer.url, exchangeForm(theirs.access_token), from(`${newNetwork()}::1`))).status).toBe(200);
+    expect(decodeJwt(theirs.access_token).sub).not.toBe(decodeJwt(tokens.access_token).sub);
+  });
+});
+
+describe('who seems to share one address', () => {
+  const WARNING = /everyone .*seems to share its address/;
+  const ask = async (env: Record<string, string>, headers: Record<string, string>) => {
+    const issuer = await startTestIssuer(env);
+    for (let request = 0; request < 60; request += 1) await fetch(`${issuer.url}/login/nothing`, { headers });
+    const warnings = issuer.logged.filter((line) => typeof line === 'string' && WARNING.test(line));
+    await issuer.close();
+    return warnings;
+  };
+  test('behind a proxy that is not trusted is told to the operator, once', async () => {
+    expect(await ask({}, { 'X-Forwarded-For': '203.0.113.1' })).toEqual([expect.stringContaining('set VOUCH_TRUSTED_PROXIES to the number of proxies')]);
+  });
+  test('behind a trusted proxy that says nothing, too', async () => {
+    expect(await ask({ VOUCH_TRUSTED_PROXIES: '1' }, {})).toEqual([expect.stringContaining('have it send the header')]);
+  });
+  test('and nothing is said where all is well', async () => {
+    expect(await ask({}, {})).toEqual([]);
+    expect(await ask({ VOUCH_TRUSTED_PROXIES: '1' }, { 'X-Forwarded-For': '203.0.113.1' })).toEqual([]);
+  });
+});

@@ -82,7 +82,7 @@ export async function openStorage({ databaseUrl, redisUrl, dataDir, clock, onRed
   const { prisma } = database;
   return {
     keys: createKeyStore(prisma),
-    accounts: createAccountStore(prisma),
+    accounts: createAccountStore(database),
     groups: createGroupStore(prisma),
     passkeys: createPasskeyStore(prisma),
     identities: createIdentityStore(prisma),
@@ -90,7 +90,7 @@ export async function openStorage({ databaseUrl, redisUrl, dataDir, clock, onRed
     clients: createClientStore(prisma),
     audiences: createAudienceStore(prisma),
     audit: createAuditStore(database),
-    durable: createSqlArtifacts(prisma, clock),
+    durable: createSqlArtifacts(database, clock),
     volatile: artifacts,
     transient,
     hints,

@@ -12,6 +12,12 @@ const identities = [{ key: 'k', upstream: 'Google', email: 'ada.lovelace@example
 const device = { name: 'build-42.corp.example.com', os: 'Linux (x86_64)', address: '203.0.113.7', distance: 'another_network', code: 'BCDFG-HJKLM', askedAt: at(24) } as const;
 const bare = { ...device, name: undefined, os: undefined, address: '2001:db8:1234:5678:9abc:def0:1234:5678', distance: 'same_network' } as const;
 const upstreams = [{ id: 'google', name: 'Google' }, { id: 'entra', name: 'Microsoft' }];
+const sessions = [
+  { key: 's1', client: 'vouch', device: 'ada-laptop (darwin)', ip: '203.0.113.7', startedAt: at(24), usedAt: at(24), endsAt: at(25) },
+  { key: 's2', client: 'Payroll', device: undefined, ip: '2001:db8:85a3::8a2e:370:7334', startedAt: at(23), usedAt: at(24), endsAt: at(25) },
+];
+const ended = [{ client: 'vouch', device: 'build-host-17.internal.example.com (linux)', endedAt: at(24), by: 'reuse' as const }];
+const none = { sessions: [], ended: [] };
 const ada = { name: 'Ada Lovelace', email: 'ada.lovelace@example.com', issuer };
 
 /** Every page as somebody would see it. */
@@ -33,9 +39,9 @@ export const REAL_PAGES: Readonly<Record<string, string>> = {
   'device-denied': pages.renderDeviceDeniedPage(),
   'device-refused': pages.renderDeviceRefusedPage({ reason: 'device login is not allowed for accounts of example.com' }),
   consent: pages.renderConsentPage({ uid: 'u', clientName: 'Payroll', email: ada.email, scopes: ['openid', 'email'], redirectHost: 'payroll.example.com' }),
-  account: pages.renderAccountPage({ ...ada, isFresh: true, passkeys, identities, linkable: [upstreams[1]!], notice: 'passkey_added' }),
-  'account-stale': pages.renderAccountPage({ ...ada, isFresh: false, passkeys, identities, linkable: [] }),
-  'account-bare': pages.renderAccountPage({ ...ada, isFresh: true, passkeys: [], identities: [], linkable: [] }),
+  account: pages.renderAccountPage({ ...ada, isFresh: true, passkeys, identities, sessions, ended, linkable: [upstreams[1]!], notice: 'passkey_added' }),
+  'account-stale': pages.renderAccountPage({ ...ada, isFresh: false, passkeys, identities, ...none, sessions, linkable: [] }),
+  'account-bare': pages.renderAccountPage({ ...ada, isFresh: true, passkeys: [], identities: [], ...none, linkable: [] }),
   passkey: pages.renderPasskeyPage({ passkey: passkeys[1]!, isFresh: true, issuer }),
   'passkey-stale': pages.renderPasskeyPage({ passkey: passkeys[0]!, isFresh: false, issuer }),
   'not-signed-in': pages.renderNotSignedInPage(),

@@ -190,6 +190,8 @@ async function startDeviceSignIn({ config, device, clock, attempt, issuer }: Dev
   const answer = await oauth.initiateDeviceAuthorization(config, { scope: SCOPE, device_name: device.name, device_os: device.os });
   const { device_code: deviceCode, user_code: code, verification_uri: url, expires_in: expiresIn, interval = 5 } = answer;
   if (checkEndpoint(url) !== undefined) throw createUnusable('names a page for the code that cannot be trusted');
+  const proofKey = await createProofKey(config);
+  const proof = await proveKey(config, proofKey);
   return {
     url,
     code: quoteSafely(code),

@@ -1,4 +1,4 @@
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
@@ -79,6 +79,11 @@ test('the code, the question, a touch: the terminal is signed in', async () => {
     await page.getByRole('heading', { name: 'It is signed in' }).waitFor();
   });
   expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: '', stderr: expect.stringMatching(/Signed in as ada@example\.com at .* until/) });
+  // Bound to a key of that machine, and good for a refresh, like any other session.
+  const path = join(folder, home, 'session.json');
+  const session = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;
+  expect(session).toMatchObject({ email: 'ada@example.com', proof_key: { kty: 'EC', crv: 'P-256' } });
+  writeFileSync(path, JSON.stringify({ ...session, access_token_expires_at: new Date(0).toISOString() }));
   expect(await runVouch(['credential', 'id-token'], env(home))).toMatchObject({ code: 0, stdout: expect.stringMatching(/^eyJ/) });
 });
 

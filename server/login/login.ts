@@ -97,8 +97,9 @@ function addEnrolmentRoutes(router: Router, { page, action }: Pick<Wrappers, 'pa
   router.get(TOKEN, page(async (ctx) => {
     // Looking at the link does not use it: mail scanners look too.
     const token = tokenOf(ctx);
-    if ((await accounts.findInvitation(token)) !== undefined) {
-      ctx.body = pages.renderEnrolPage({ token, issuer });
+    const invitation = await accounts.findInvitation(token);
+    if (invitation !== undefined) {
+      ctx.body = pages.renderEnrolPage({ token, issuer, email: invitation.email });
       return;
     }
     ctx.status = 410;

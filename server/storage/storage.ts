@@ -3,7 +3,7 @@
  * Never: decides anything; knows of oidc-provider, HTTP or passkeys.
  * Keeps true: a write that decides is a compare-and-set that says whether it won; out of reach is Unavailable, never "not found".
  */
-import type { Clock } from '../lib/clock.ts';
+import { addSeconds, type Clock } from '../lib/clock.ts';
 import type { Secret } from '../lib/secret.ts';
 import { createAccountStore, type AccountStore } from './accounts_sql.ts';
 import type { ArtifactStore, TransientStore } from './artifacts.ts';
@@ -21,6 +21,7 @@ import { createKeyStore, type KeyStore } from './keys_sql.ts';
 import { createPasskeyStore, type PasskeyStore } from './passkeys_sql.ts';
 import { createPeopleStore, type PeopleStore } from './people_sql.ts';
 import { createScimTokenStore, type ScimTokenStore } from './scim_tokens_sql.ts';
+import { createSessionStore, purgeSessions, type SessionStore } from './sessions_sql.ts';
 import { createMemoryVolatile } from './volatile_memory.ts';
 import { createRedisVolatile } from './volatile_redis.ts';
 
@@ -40,6 +41,7 @@ export type { Hints } from './hints.ts';
 export type { DirectoryFilter, LifeCycleOutcome, PeopleFilter, PeopleStore, PersonChanges, PersonRecord, Slice } from './people_sql.ts';
 export type { ScimTokenRecord, ScimTokenStore } from './scim_tokens_sql.ts';
 export type { AttestationBytes, PasskeyRecord, PasskeyStore, WaysIn } from './passkeys_sql.ts';
+export type { SessionEnd, SessionRecord, SessionStore } from './sessions_sql.ts';
 
 export interface Storage {
   readonly keys: KeyStore;
@@ -50,6 +52,7 @@ export interface Storage {
   readonly scimTokens: ScimTokenStore;
   readonly passkeys: PasskeyStore;
   readonly identities: IdentityStore;
+  readonly sessions: SessionStore;
   readonly clients: ClientStore;
   readonly audiences: AudienceStore;
   readonly audit: AuditStore;
@@ -76,6 +79,8 @@ export interface StorageOptions {
 }
 
 const PURGE_LIMIT = 5_000;
+/** How long a session that is over can still be looked at: 30 days. */
+const ENDED_SESSION_SECONDS = 30 * 24 * 3600;
 
 /** Opens everything and brings the schema up to date. Throws Unavailable, or Refused when the data folder is in use. */
 export async function openStorage({ databaseUrl, redisUrl, dataDir, clock, onRedisError }: StorageOptions): Promise<Storage> {
@@ -93,6 +98,7 @@ export async function openStorage({ databaseUrl, redisUrl, dataDir, clock, onRed
     scimTokens: createScimTokenStore(prisma),
     passkeys: createPasskeyStore(prisma),
     identities: createIdentityStore(prisma),
+    sessions: createSessionStore(prisma),
     clients: createClientStore(prisma),
     audiences: createAudienceStore(prisma),
     audit: createAuditStore(database),
@@ -104,7 +110,8 @@ export async function openStorage({ databaseUrl, redisUrl, dataDir, clock, onRed
       await guardStore('ask the database', () => prisma.$queryRaw`SELECT 1`);
       await redis?.ping();
     },
-    purge: () => purgeExpiredArtifacts(prisma, clock.now(), PURGE_LIMIT),
+    purge: async () =>
+      (await purgeExpiredArtifacts(prisma, clock.now(), PURGE_LIMIT)) + (await purgeSessions(prisma, addSeconds(clock.now(), -ENDED_SESSION_SECONDS), PURGE_LIMIT)),
     close: async () => {
       await Promise.all([database.close(), redis?.close(), hints.close()]);
     },

@@ -139,7 +139,7 @@ function readMembers(value: unknown): readonly string[] {
 }
 
 function toDetail(changes: object): JsonObject {
-  return { body: { ...changes } as JsonObject };
+  return { body: { ...changes } };
 }
 
 function renderGroup({ id, displayName, externalId, createdAt }: DirectoryGroup, members: readonly { id: string; email: string }[], base: string): object {

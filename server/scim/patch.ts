@@ -16,7 +16,7 @@ export interface Change {
 const MOST_OPERATIONS = 100;
 
 const patchBody = z.looseObject({
-  operations: z.array(z.looseObject({ op: z.string(), path: z.string().optional(), value: z.unknown() })).min(1).max(MOST_OPERATIONS),
+  operations: z.array(z.looseObject({ op: z.string(), path: z.string().optional(), value: z.unknown().optional() })).min(1).max(MOST_OPERATIONS),
 });
 
 /**

@@ -44,8 +44,8 @@ export function createScim(options: ScimOptions): Router {
   const base = options.issuer + SCIM_PATH;
   const router = new Router();
   for (const { path, body } of createDocuments(base)) {
-    // RFC 7644 4: what can be asked for is no secret.
-    router.get(`${SCIM_PATH}${path}`, (ctx) => {
+    // RFC 7644 4: what can be asked for is no secret. The colons of a URN name no parameters.
+    router.get(`${SCIM_PATH}${path.replaceAll(':', '\\:')}`, (ctx) => {
       send(ctx, 200, body);
     });
   }

@@ -120,7 +120,7 @@ function beforeAt(email: string): string {
 }
 
 function toDetail(changes: object): JsonObject {
-  return { body: { ...changes } as JsonObject };
+  return { body: { ...changes } };
 }
 
 function renderUser({ id, email, name, externalId, status, createdAt }: DirectoryPerson, base: string): object {

@@ -8,11 +8,12 @@ import type { Context } from 'koa';
 import type { Accounts, Identities, Passkeys } from '../accounts/accounts.ts';
 import type { UpstreamConfig } from '../config/config.ts';
 import { readJsonBody } from '../http/body.ts';
-import type { BrowserSessions, Interaction, Interactions } from '../issuer/issuer.ts';
+import type { BrowserSessions, Interaction, Interactions, Issuer } from '../issuer/issuer.ts';
 import type { Clock } from '../lib/clock.ts';
 import { NotFound, Refused } from '../lib/errors.ts';
 import type { TransientStore } from '../storage/storage.ts';
 import type { AccountNotice, Assets, Pages } from '../views/views.ts';
+import { addAccountApi } from './account_api.ts';
 import { createOwners } from './account_owner.ts';
 import { addAccountRoutes } from './account_routes.ts';
 import { createAttestationTrust } from './attestation.ts';
@@ -35,6 +36,7 @@ export interface LoginOptions {
   readonly sessionSeconds: number;
   readonly interactions: Interactions;
   readonly browserSessions: BrowserSessions;
+  readonly verifyPerson: Issuer['verifyPerson'];
   /** Certificates, in PEM, of makers whose attestation is believed to show a key in hardware. */
   readonly attestationRoots: readonly string[];
   readonly transient: TransientStore;
@@ -69,12 +71,13 @@ export function createLogin(options: LoginOptions): Router {
   const findInteraction = createInteractionFinder(options);
   addAssetRoutes(router, options.assets);
   addEnrolmentRoutes(router, wrappers, options, enrolment);
+  const onChanged: LoginEvents['onAccountChanged'] = (change) => {
+    options.events.onAccountChanged(change);
+  };
   addAccountRoutes(router, wrappers, {
-    ...options, owners, ways, adding: createPasskeyAdding({ ...options, ceremonies }), describeIdentities: createIdentityDescriber({ ...options, visits }),
-    onChanged: (change) => {
-      options.events.onAccountChanged(change);
-    },
+    ...options, owners, ways, onChanged, adding: createPasskeyAdding({ ...options, ceremonies }), describeIdentities: createIdentityDescriber({ ...options, visits }),
   });
+  addAccountApi(router, { ...options, ways, onChanged });
   addUpstreamRoutes(router, wrappers, { ...options, owners, visits, ways, findInteraction });
   addSignInRoutes(router, wrappers, options, { signIns, visits, findInteraction });
   return router;

@@ -7,7 +7,7 @@ import type { RequestListener } from 'node:http';
 import Koa from 'koa';
 import { ADMIN_PATH, createAdmin } from './admin/admin.ts';
 import {
-  createAccounts, createDirectory, createIdentities, createPasskeys, createPeople, createScimTokens, createSessions, type Accounts, type Directory, type Identities, type People, type ScimTokens,
+  createAccounts, createDirectory, createIdentities, createPasskeys, createPeople, createScimTokens, createSessions, type Accounts, type Directory, type Identities, type People, type ScimTokens, type Sessions,
 } from './accounts/accounts.ts';
 import { createAudiences, type Audiences } from './audiences/audiences.ts';
 import { CHECKPOINT_TYPE, createAudit, type Audit, type AuditEvents } from './audit/audit.ts';
@@ -39,6 +39,7 @@ export interface App {
   readonly people: People;
   readonly identities: Identities;
   readonly scimTokens: ScimTokens;
+  readonly sessions: Sessions;
   readonly clients: Clients;
   readonly audiences: Audiences;
   readonly audit: Audit;
@@ -113,7 +114,7 @@ function joinRooms(parts: Parts): App {
   const assets = loadAssets();
   const pages = createPages({ assets, productName: 'Vouch' });
   const protocol = createIssuer({
-    issuer, sessionSeconds, longestTokenSeconds, trustedProxies, rings: config.keys.rings, cookieKeys, keys, accounts, clients, audiences, audit, clock,
+    issuer, sessionSeconds, longestTokenSeconds, trustedProxies, rings: config.keys.rings, cookieKeys, keys, accounts, sessions, clients, audiences, audit, clock,
     durable: storage.durable, volatile: storage.volatile,
     events: createProviderEvents(log, metrics),
     renderErrorPage: (error) => renderProtocolError(pages, error),
@@ -134,7 +135,7 @@ function joinRooms(parts: Parts): App {
     // The groups: documents and operations before the limits, then protocol, browser, admin and SCIM.
     handle: createFront({ issuer, open: [documents, health.answer], guarded: [protocol.handle, browser, admin, scim], renderLost: () => renderLost(pages, issuer) }),
     handleOps: createOps(metrics, health),
-    accounts, people, identities, scimTokens, clients, audiences, audit, keys,
+    accounts, people, identities, scimTokens, sessions, clients, audiences, audit, keys,
     start: async () => {
       await keys.start();
       audit.start();
@@ -375,6 +376,10 @@ function createProviderEvents(log: Log, metrics: Metrics): ProviderEvents {
     onRefused: ({ route, clientId, code, detail }) => {
       metrics.countRefused(route, code);
       log.info({ route, clientId, refusal: code, detail }, 'request refused');
+    },
+    onReused: (reuse) => {
+      metrics.countAlarm('token_reused');
+      log.warn(reuse, 'a code or a refresh token came a second time; its session was ended');
     },
     onFailure: ({ route, error }) => {
       metrics.countFailure();

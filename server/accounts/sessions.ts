@@ -12,6 +12,8 @@ export interface Sessions {
   listEnded(accountId: string): Promise<readonly SessionRecord[]>;
   /** Ends one of the account's. False when it has no such session that lives. */
   end(accountId: string, grantId: string, by: SessionEnd): Promise<boolean>;
+  /** Ends what lives by a grant that is over. */
+  endGrant(grantId: string, by: SessionEnd): Promise<void>;
   /** Ends all of them but those in `except`: how many. */
   endAll(accountId: string, by?: SessionEnd, except?: readonly string[]): Promise<number>;
 }
@@ -42,6 +44,9 @@ export function createSessions({ store, clock }: { store: SessionStore; clock: C
     end: async (accountId, grantId, by) => {
       const session = await store.find(grantId);
       return session?.accountId === accountId && (await end([grantId], by)) === 1;
+    },
+    endGrant: async (grantId, by) => {
+      await end([grantId], by);
     },
     endAll: async (accountId, by = 'admin', except = []) => {
       const grantIds = (await listLiving(accountId)).map(({ grantId }) => grantId).filter((grantId) => !except.includes(grantId));

@@ -1,6 +1,7 @@
 import { errors, type KoaContextWithOIDC } from 'oidc-provider';
 import { decide, type Audiences } from '../audiences/audiences.ts';
 import type { Accounts } from '../accounts/accounts.ts';
+import { CLI_CLIENT_ID } from '../clients/clients.ts';
 import { toUnixSeconds, type Clock } from '../lib/clock.ts';
 import { AMR } from '../oauth2/vocabulary.ts';
 import { InsufficientUserAuthentication, toProtocolError } from './failure.ts';
@@ -37,6 +38,8 @@ export async function completeAccessToken(ctx: KoaContextWithOIDC, token: Token,
     if (source?.authTime !== undefined) jwt.payload.auth_time = source.authTime;
     if (source?.amr !== undefined) jwt.payload.amr = source.amr;
   }
+  // What binds the command line's session is its refresh token (issuer/provider.ts).
+  if (token.clientId === CLI_CLIENT_ID && token.aud === dependencies.issuer) delete jwt.payload.cnf;
   await checkPolicy(ctx, token, source?.authTime, dependencies).catch((error: unknown) => {
     throw toProtocolError(error);
   });

@@ -2,11 +2,13 @@ import { errors, type Adapter, type AdapterPayload } from 'oidc-provider';
 import type { Clients } from '../clients/clients.ts';
 import { hashValue } from '../crypto/digest.ts';
 import { addSeconds, toUnixSeconds, type Clock } from '../lib/clock.ts';
-import type { Artifact, ArtifactStore, JsonObject } from '../storage/storage.ts';
+import type { Artifact, ArtifactStore, DurableArtifactStore, JsonObject } from '../storage/storage.ts';
 import { toProtocolError } from './failure.ts';
+import { isInRefreshWindow } from './refresh_window.ts';
+import { createReplays } from './replays.ts';
 
 export interface AdapterDependencies {
-  readonly durable: ArtifactStore;
+  readonly durable: DurableArtifactStore;
   readonly volatile: ArtifactStore;
   readonly clients: Clients;
   readonly clock: Clock;
@@ -19,6 +21,7 @@ const DURABLE = new Set(['Grant', 'AuthorizationCode', 'RefreshToken', 'DeviceCo
 export function createAdapterFactory({ durable, volatile, clients, clock }: AdapterDependencies): (model: string) => Adapter {
   return (model) => {
     if (model === 'Client') return createClientAdapter(clients);
+    if (model === 'ReplayDetection') return createReplayAdapter(createReplays({ volatile, durable }), clock);
     return createArtifactAdapter(model, DURABLE.has(model) ? durable : volatile, clock);
   };
 }
@@ -33,18 +36,37 @@ function createClientAdapter(clients: Clients): Adapter {
   };
 }
 
+/** Seeing a replay is a compare-and-set: the library's own find-then-write lets parallel replays through. */
+function createReplayAdapter(replays: Pick<ArtifactStore, 'add' | 'find'>, clock: Clock): Adapter {
+  const unused = async () => {
+    throw new TypeError('what was used is only noted and looked up');
+  };
+  return {
+    find: (id) => guard(async () => ((await replays.find('ReplayDetection', hashValue(id))) === undefined ? undefined : { jti: id })),
+    upsert: (id, _payload, expiresIn) =>
+      guard(async () => {
+        if (!(await replays.add('ReplayDetection', hashValue(id), { payload: {} }, addSeconds(clock.now(), Math.max(1, expiresIn ?? 3600))))) {
+          throw new errors.InvalidClient('its client assertion or DPoP proof was used before');
+        }
+      }),
+    consume: unused, destroy: unused, revokeByGrantId: unused, findByUid: unused, findByUserCode: unused,
+  };
+}
+
 /**
  * The value that a client holds (a code, a refresh token, a session cookie) is never stored: its hash is the key, and
  * `jti`, which repeats it, is left out and put back.
  */
 function createArtifactAdapter(model: string, store: ArtifactStore, clock: Clock): Adapter {
+  // Within the window the library does not see that it was used: it would end the session. It cannot use it again all the same.
+  const mayRepeat = (consumedAt: Date) => model === 'RefreshToken' && isInRefreshWindow(consumedAt, clock);
   const restore = (artifact: Artifact | undefined, jti?: string): AdapterPayload | undefined => {
     if (artifact === undefined) return undefined;
     const { payload, consumedAt } = artifact;
     return {
       ...copyJson(payload),
       ...(jti === undefined ? {} : { jti }),
-      ...(consumedAt === undefined ? {} : { consumed: toUnixSeconds(consumedAt) }),
+      ...(consumedAt === undefined || mayRepeat(consumedAt) ? {} : { consumed: toUnixSeconds(consumedAt) }),
     };
   };
   return {
@@ -57,13 +79,6 @@ function createArtifactAdapter(model: string, store: ArtifactStore, clock: Clock
           uid: model === 'Session' ? payload.uid : undefined,
           userCode: payload.userCode,
         };
-        // Seeing a replay is a compare-and-set too: the library's own find-then-write lets parallel replays through.
-        if (model === 'ReplayDetection') {
-          if (!(await store.add(model, hashValue(id), artifact, expiresAt ?? addSeconds(clock.now(), 3600)))) {
-            throw new errors.InvalidClient('client assertion was used before');
-          }
-          return;
-        }
         await store.put(model, hashValue(id), artifact, expiresAt);
       }),
     find: (id) => guard(async () => restore(await store.find(model, hashValue(id)), id)),

@@ -35,6 +35,8 @@ export interface AccessClaims {
   readonly amr?: readonly string[];
   readonly act?: Actor;
   readonly grant_id?: string;
+  /** RFC 9449 6.1. */
+  readonly cnf?: { readonly jkt: string };
 }
 
 export interface Description {
@@ -76,7 +78,7 @@ export function describeFederationToken({ issuer, account, audience, authTime, a
 }
 
 /** What an access token for an API, or for ourselves, says. */
-export function describeAccessToken({ issuer, account, audience, clientId, authTime, amr, act, issuedAt, expiresAt, jti }: Description, scope: string, grantId: string | undefined): AccessClaims {
+export function describeAccessToken({ issuer, account, audience, clientId, authTime, amr, act, issuedAt, expiresAt, jti }: Description, { scope, grantId, jkt }: { scope: string; grantId: string | undefined; jkt: string | undefined }): AccessClaims {
   return {
     iss: issuer, sub: account.id, aud: audience.name, iat: issuedAt, exp: expiresAt, jti, client_id: clientId,
     ...(scope === '' ? {} : { scope }),
@@ -84,6 +86,7 @@ export function describeAccessToken({ issuer, account, audience, clientId, authT
     ...(amr === undefined ? {} : { amr }),
     ...(act === undefined ? {} : { act }),
     ...(grantId === undefined ? {} : { grant_id: grantId }),
+    ...(jkt === undefined ? {} : { cnf: { jkt } }),
   };
 }
 

@@ -11,6 +11,7 @@ import { createAdapterFactory, type AdapterDependencies } from './adapter.ts';
 import { CLIENT_AUTHENTICATION } from './discovery.ts';
 import { toProtocolError } from './failure.ts';
 import type { Posting } from './posting_page.ts';
+import { deriveNonceSecret, PROOF_ALGORITHMS } from './proof.ts';
 import { adminAudience, checkResource } from './resource.ts';
 import { ROUTES } from './routes.ts';
 import { toSigningKeys } from './signing_key.ts';
@@ -60,7 +61,7 @@ export function createConfiguration(options: ConfigurationOptions, snapshot: Key
     subjectTypes: ['public'],
     clientAuthMethods: [...CLIENT_AUTHENTICATION],
     clientDefaults: { id_token_signed_response_alg: 'RS256', grant_types: ['authorization_code'], response_types: ['code'] },
-    enabledJWA: { idTokenSigningAlgValues: [...snapshot.signers.keys()], clientAuthSigningAlgValues: [...SIGNING_ALGORITHMS] },
+    enabledJWA: { idTokenSigningAlgValues: [...snapshot.signers.keys()], clientAuthSigningAlgValues: [...SIGNING_ALGORITHMS], dPoPSigningAlgValues: [...PROOF_ALGORITHMS] },
     pkce: { required: () => true },
     allowOmittingSingleRegisteredRedirectUri: false,
     clientBasedCORS: () => false,
@@ -108,7 +109,8 @@ export function createConfiguration(options: ConfigurationOptions, snapshot: Key
           ctx.body = options.renderSignedOutPage();
         },
       },
-      dPoP: { enabled: false },
+      // A nonce of ours in every proof: a clock that is off, or a proof made in advance, is then no matter (RFC 9449 8).
+      dPoP: { enabled: true, nonceSecret: deriveNonceSecret(cookieKeys), requireNonce: () => true },
       clientCredentials: { enabled: true },
       pushedAuthorizationRequests: { enabled: true },
       // RFC 7009 2.1: a client revokes its own tokens and no others.

@@ -1,5 +1,6 @@
 import { renderDocument, type Document } from '../http/document.ts';
 import { GRANT_TYPE, SCOPES, SIGNING_ALGORITHMS, type SigningAlgorithm } from '../oauth2/vocabulary.ts';
+import { PROOF_ALGORITHMS } from './proof.ts';
 import { ROUTES } from './routes.ts';
 
 /** The claims that our ID tokens may carry, of both kinds. A test compares the list with what tokens hold. */
@@ -35,6 +36,7 @@ export function renderDiscovery(issuer: string, rings: readonly SigningAlgorithm
     revocation_endpoint_auth_methods_supported: CLIENT_AUTHENTICATION,
     revocation_endpoint_auth_signing_alg_values_supported: SIGNING_ALGORITHMS,
     code_challenge_methods_supported: ['S256'],
+    dpop_signing_alg_values_supported: PROOF_ALGORITHMS,
     claim_types_supported: ['normal'],
     claims_supported: CLAIMS,
     claims_parameter_supported: false,

@@ -7,6 +7,8 @@ import { sendJson } from '../http/reply.ts';
 import type { Clock } from '../lib/clock.ts';
 import { GRANT_TYPE } from '../oauth2/vocabulary.ts';
 import { InsufficientUserAuthentication, toProtocolError } from './failure.ts';
+import { peekForm } from './peeked_form.ts';
+import { demandProof, type Proofs } from './proof.ts';
 import { EXCHANGE_PARAMETERS, exchangeToken, type ExchangeDependencies, type ExchangeParameters, type Facts } from './token_exchange.ts';
 
 /*
@@ -15,7 +17,8 @@ import { EXCHANGE_PARAMETERS, exchangeToken, type ExchangeDependencies, type Exc
  * five phases are the same function; whatever is out of the ordinary is left to the library, which refuses it in its words.
  */
 
-export interface ExchangeFrontDependencies extends Omit<ExchangeDependencies, 'clientId' | 'ip' | 'userAgent' | 'arrivedAt' | 'audit'> {
+export interface ExchangeFrontDependencies extends Omit<ExchangeDependencies, 'clientId' | 'ip' | 'userAgent' | 'arrivedAt' | 'audit' | 'proveKey'> {
+  readonly proofs: Proofs;
   readonly audit: Pick<Audit, 'record' | 'note'>;
   readonly clients: Pick<Clients, 'find'>;
   readonly clock: Clock;
@@ -28,12 +31,11 @@ export interface ExchangeFrontDependencies extends Omit<ExchangeDependencies, 'c
   };
 }
 
-const FORM = /^application\/x-www-form-urlencoded(; ?charset=utf-8)?$/i;
 const GRANT_TYPE_PAIR = new URLSearchParams({ grant_type: GRANT_TYPE.tokenExchange }).toString();
 
 /** Answers the request, or says by `false` that it is not its to answer: then nothing has been taken from it. */
 export async function answerPlainExchange(request: IncomingMessage, response: ServerResponse, dependencies: () => ExchangeFrontDependencies): Promise<boolean> {
-  const form = await peekForm(request);
+  const form = await peekForm(request, GRANT_TYPE_PAIR);
   if (form === undefined) return false;
   const parameters = readParameters(form.text);
   const { clientId } = parameters ?? {};
@@ -44,42 +46,6 @@ export async function answerPlainExchange(request: IncomingMessage, response: Se
   if (!isPublicExchanger(client) || !given.maySign()) return form.giveBack();
   await answer(request, response, parameters.exchange, clientId, given);
   return true;
-}
-
-interface Form {
-  readonly text: string;
-  /** Puts the body back where it was; gives false, so that it reads well. */
-  giveBack(): false;
-}
-
-/** The body of a request that may be ours, if all of it has come in one piece. */
-async function peekForm(request: IncomingMessage): Promise<Form | undefined> {
-  const { 'content-type': type = '', 'content-length': length, 'content-encoding': encoding, authorization } = request.headers;
-  // A body of nothing would be at its end once it is looked at.
-  if (!FORM.test(type) || !(Number(length) > 0) || encoding !== undefined || authorization !== undefined) return undefined;
-  const chunk = await readFirst(request);
-  if (chunk === undefined) return undefined;
-  const giveBack = () => {
-    request.unshift(chunk);
-    return false as const;
-  };
-  const text = chunk.length === Number(length) ? chunk.toString('latin1') : '';
-  if (text.includes(GRANT_TYPE_PAIR)) return { text, giveBack };
-  giveBack();
-  return undefined;
-}
-
-/** The first piece of a body that has one; it is not waited for its end. */
-function readFirst(request: IncomingMessage): Promise<Buffer | undefined> {
-  const chunk = request.read() as Buffer | null;
-  if (chunk !== null) return Promise.resolve(chunk);
-  return new Promise((resolve) => {
-    const finish = () => {
-      for (const event of ['readable', 'end', 'close', 'error']) request.off(event, finish);
-      resolve((request.read() as Buffer | null) ?? undefined);
-    };
-    for (const event of ['readable', 'end', 'close', 'error']) request.once(event, finish);
-  });
 }
 
 const TAKEN: ReadonlySet<string> = new Set(['grant_type', 'client_id', ...EXCHANGE_PARAMETERS]);
@@ -110,12 +76,14 @@ function isPublicExchanger(client: ClientMetadata | undefined): boolean {
 }
 
 async function answer(request: IncomingMessage, response: ServerResponse, parameters: ExchangeParameters, clientId: string, dependencies: ExchangeFrontDependencies): Promise<void> {
-  const { audit, clock, trustedProxies, maySign, events } = dependencies;
+  const { audit, clock, trustedProxies, maySign, events, proofs, issuer } = dependencies;
   const arrivedAt = clock.now();
   const origin = { ip: readAddress(request, trustedProxies), userAgent: request.headers['user-agent'] };
   const facts: Facts = {};
+  const proveKey = demandProof(request, issuer, proofs);
+  if (proveKey !== undefined) response.setHeader('DPoP-Nonce', proofs.nextNonce());
   try {
-    const given = await exchangeToken(parameters, { ...dependencies, ...origin, clientId, arrivedAt }, facts);
+    const given = await exchangeToken(parameters, { ...dependencies, ...origin, proveKey, clientId, arrivedAt }, facts);
     if (!maySign()) {
       response.setHeader('Retry-After', '1');
       sendJson(response, 503, { error: 'temporarily_unavailable', error_description: 'This instance is out of touch with its signing keys. Try again in a moment.' });

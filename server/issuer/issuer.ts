@@ -15,6 +15,8 @@ import { createBrowserSessions, type BrowserSessions } from './browser_sessions.
 import { answerPlainExchange } from './exchange_front.ts';
 import { createInteractions, type Interactions } from './interactions.ts';
 import { createProvider, findSessionEnd, type ProviderOptions } from './provider.ts';
+import { createProofs, deriveNonceSecret } from './proof.ts';
+import { createReplays } from './replays.ts';
 import { adminAudience } from './resource.ts';
 import { findMethods, ROUTES } from './routes.ts';
 import { answerSessionCredentials } from './session_credentials.ts';
@@ -40,13 +42,15 @@ export interface Issuer {
   readonly handle: (request: IncomingMessage, response: ServerResponse, path: string) => boolean;
 }
 
-export interface IssuerOptions extends ProviderOptions {
+export interface IssuerOptions extends Omit<ProviderOptions, 'proofs' | 'refreshes'> {
   readonly keys: Keys;
   readonly rings: readonly SigningAlgorithm[];
 }
 
-export function createIssuer(options: IssuerOptions): Issuer {
-  const { issuer, keys, events } = options;
+export function createIssuer(given: IssuerOptions): Issuer {
+  const { issuer, keys, events, clock, cookieKeys } = given;
+  const proofs = createProofs({ nonceSecret: deriveNonceSecret(cookieKeys), replays: createReplays(given), clock });
+  const options: ProviderOptions & IssuerOptions = { ...given, proofs, refreshes: new Map() };
   let provider = createProvider(options, keys.current());
   let answer = provider.callback();
   keys.onChange((snapshot) => {
@@ -63,7 +67,7 @@ export function createIssuer(options: IssuerOptions): Issuer {
   const own: Readonly<Record<string, { readonly methods: readonly string[]; readonly answer: (request: IncomingMessage, response: ServerResponse) => void }>> = {
     [ROUTES.userinfo]: {
       methods: ['GET', 'POST'],
-      answer: (request, response) => void answerUserinfo(request, response, bearerDependencies()).catch(sayFailure('userinfo', response)),
+      answer: (request, response) => void answerUserinfo(request, response, { ...bearerDependencies(), proofs }).catch(sayFailure('userinfo', response)),
     },
     [ROUTES.sessionCredentials]: {
       methods: ['GET'],
@@ -82,7 +86,7 @@ export function createIssuer(options: IssuerOptions): Issuer {
   const exchangeDependencies = () => {
     const { clients, audiences, audit, trustedProxies } = options;
     const snapshot = keys.current();
-    return { ...bearerDependencies(), keys: snapshot, clients, audiences, audit, trustedProxies, events, maySign: () => keys.maySign(snapshot) };
+    return { ...bearerDependencies(), keys: snapshot, clients, audiences, audit, trustedProxies, events, proofs, maySign: () => keys.maySign(snapshot) };
   };
   const answerToken = async (request: IncomingMessage, response: ServerResponse) => {
     const isAnswered = await answerPlainExchange(request, response, exchangeDependencies).catch((error: unknown) => {

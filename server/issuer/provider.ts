@@ -1,14 +1,18 @@
 import { Provider, type KoaContextWithOIDC, type TokenEndpointGrantContext } from 'oidc-provider';
 import type { Audit } from '../audit/audit.ts';
-import { isClientSecret } from '../clients/clients.ts';
+import type { Sessions } from '../accounts/accounts.ts';
+import { CLI_CLIENT_ID, isClientSecret } from '../clients/clients.ts';
 import type { Keys, KeySnapshot } from '../keys/keys.ts';
-import { toUnixSeconds } from '../lib/clock.ts';
+import { addSeconds, toUnixSeconds } from '../lib/clock.ts';
+import { Unavailable } from '../lib/errors.ts';
 import { GRANT_TYPE } from '../oauth2/vocabulary.ts';
 import { createConfiguration, type ConfigurationOptions } from './configuration.ts';
 import { factsOf } from './facts.ts';
 import { InsufficientUserAuthentication, toProtocolError } from './failure.ts';
 import { noteRefusal, originOf, recordTokens } from './issuance.ts';
+import { demandProof, type Proofs } from './proof.ts';
 import { replacePostingPage } from './posting_page.ts';
+import { answerRefreshesOnce, type RefreshWindowOptions } from './refresh_window.ts';
 import { ROUTES } from './routes.ts';
 import { EXCHANGE_PARAMETERS, exchangeToken, type ExchangeParameters, type Facts } from './token_exchange.ts';
 
@@ -16,6 +20,10 @@ export interface ProviderOptions extends ConfigurationOptions {
   readonly audit: Audit;
   readonly trustedProxies: number;
   readonly keys: Pick<Keys, 'maySign'>;
+  readonly sessions: Pick<Sessions, 'note' | 'endGrant'>;
+  readonly proofs: Proofs;
+  /** Refreshes that this process is answering: they outlive a change of keys. */
+  readonly refreshes: RefreshWindowOptions['underWay'];
   readonly events: ProviderEvents;
 }
 
@@ -24,6 +32,8 @@ export interface ProviderEvents {
   onIssued(issued: Facts): void;
   /** A request was refused: its registered code and what is not said to the client. */
   onRefused(refusal: { route: string; clientId: string | undefined; code: string; detail: string | undefined }): void;
+  /** A code or a refresh token came twice, and its session was ended. */
+  onReused(reuse: { clientId: string | undefined; grantId: string }): void;
   onFailure(failure: { route: string; error: Error }): void;
 }
 
@@ -40,9 +50,12 @@ export function createProvider(options: ProviderOptions, snapshot: KeySnapshot):
   };
   registerTokenExchange(provider, options, snapshot);
   provider.use(addRetryAfter);
+  provider.use(answerRefreshesOnce({ ...options, underWay: options.refreshes, noteRefusal: noteRefusedRefresh(options) }));
   provider.use(refuseToSign(options, snapshot));
   provider.use(recordTokens(options));
+  provider.use(noteSessions(options));
   provider.use(addSessionEnd(options));
+  provider.use(leaveAccessTokenUnbound);
   provider.use(replacePostingPage(options.renderPostingPage));
   attachListeners(provider, options);
   return provider;
@@ -54,15 +67,17 @@ export async function findSessionEnd(provider: Provider, grantId: string): Promi
 }
 
 function registerTokenExchange(provider: Provider, options: ProviderOptions, keys: KeySnapshot): void {
-  const { issuer, accounts, audiences, audit, clock, events, trustedProxies } = options;
+  const { issuer, accounts, audiences, audit, clock, events, trustedProxies, proofs } = options;
   const handle = async (ctx: TokenEndpointGrantContext<ExchangeParameters>) => {
     const dependencies = {
       issuer, keys, accounts, audiences, audit,
       findSessionEnd: (grantId: string) => findSessionEnd(provider, grantId),
       clientId: ctx.oidc.client.clientId,
       ...originOf(ctx, trustedProxies),
+      proveKey: demandProof(ctx.req, issuer, proofs),
       arrivedAt: clock.now(),
     };
+    if (dependencies.proveKey !== undefined) ctx.set('DPoP-Nonce', proofs.nextNonce());
     const facts = factsOf(ctx);
     ctx.body = await exchangeToken(ctx.oidc.params, dependencies, facts).catch((error: unknown) => {
       throw toProtocolError(error);
@@ -109,6 +124,43 @@ function addSessionEnd({ clock }: ProviderOptions) {
   };
 }
 
+/**
+ * Says where and when a session begins and goes on, before its tokens leave: one that its person could not see or end is
+ * none. The library's answer becomes 503 otherwise.
+ */
+function noteSessions({ sessions, clock, trustedProxies }: ProviderOptions) {
+  return async (ctx: KoaContextWithOIDC, next: () => Promise<unknown>) => {
+    await next();
+    if (ctx.path !== ROUTES.token || ctx.status !== 200 || !isRecord(ctx.body)) return;
+    const { Grant: grant, AccessToken: token } = ctx.oidc.entities;
+    if (grant?.accountId === undefined || grant.clientId === undefined || token?.grantId === undefined) return;
+    // Without a refresh token it lasts as long as the access token.
+    const endsAt = ctx.body.refresh_token !== undefined && grant.exp !== undefined ? new Date(grant.exp * 1000) : addSeconds(clock.now(), Number(ctx.body.expires_in));
+    await sessions.note({ grantId: token.grantId, accountId: grant.accountId, clientId: grant.clientId, endsAt, ...originOf(ctx, trustedProxies) }).catch((error: unknown) => {
+      if (!(error instanceof Unavailable)) throw error;
+      ctx.status = 503;
+      ctx.body = { error: 'temporarily_unavailable', error_description: 'The issuer cannot reach its storage just now. Try again in a moment.' };
+    });
+  };
+}
+
+/**
+ * The command line proves a key that stays on its machine, to which its session, the refresh token, is bound; its access
+ * tokens of ten minutes are bearer tokens all the same (RFC 9449 5 allows just that), so that a person can use them with curl.
+ */
+async function leaveAccessTokenUnbound(ctx: KoaContextWithOIDC, next: () => Promise<unknown>): Promise<void> {
+  await next();
+  if (ctx.path !== ROUTES.token || ctx.status !== 200 || !isRecord(ctx.body)) return;
+  if (ctx.oidc.client?.clientId === CLI_CLIENT_ID && ctx.body.refresh_token !== undefined) ctx.body.token_type = 'Bearer';
+}
+
+function noteRefusedRefresh({ audit, clock, trustedProxies, events }: ProviderOptions): RefreshWindowOptions['noteRefusal'] {
+  return (ctx, { clientId, code, reason }) => {
+    events.onRefused({ route: 'token', clientId, code, detail: reason });
+    audit.note({ kind: 'refusal', event: 'refresh_token', at: clock.now(), clientId, ...originOf(ctx, trustedProxies), code, reason });
+  };
+}
+
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null;
 }
@@ -121,7 +173,21 @@ function attachListeners(provider: Provider, options: ProviderOptions): void {
     noteRefusal(ctx, code, error.error_detail ?? error.error_description, options);
     if (error instanceof InsufficientUserAuthentication && isRecord(ctx.body)) ctx.body.max_age = error.maxAgeSeconds;
   };
-  provider.on('grant.error', onRefused);
+  provider.on('grant.error', (ctx, error) => {
+    onRefused(ctx, error);
+    // The one refusal that a person must hear of.
+    if (error.error_detail === 'refresh token already used' && isRecord(ctx.body)) {
+      ctx.body.error_description = 'the refresh token was used before, so that somebody else may have a copy of it: its session was ended; sign in again';
+    }
+  });
+  provider.on('grant.revoked', (ctx, grantId) => {
+    // At the token endpoint a grant is revoked when a code or a refresh token comes a second time.
+    const isReuse = ctx.oidc.route === 'token';
+    if (isReuse) events.onReused({ clientId: ctx.oidc.client?.clientId, grantId });
+    options.sessions.endGrant(grantId, isReuse ? 'reuse' : 'client').catch((error: unknown) => {
+      events.onFailure({ route: ctx.oidc.route, error: error as Error });
+    });
+  });
   provider.on('authorization.error', onRefused);
   provider.on('revocation.error', onRefused);
   provider.on('server_error', (ctx, error) => {

@@ -11,7 +11,7 @@ import { toProtocolError } from './failure.ts';
 import { verifyAccessToken } from './subject_token.ts';
 import { exchangeToken, type ExchangeDependencies, type Facts } from './token_exchange.ts';
 
-export interface SessionCredentialsDependencies extends Omit<ExchangeDependencies, 'clientId' | 'ip' | 'userAgent' | 'arrivedAt' | 'audit'> {
+export interface SessionCredentialsDependencies extends Omit<ExchangeDependencies, 'clientId' | 'ip' | 'userAgent' | 'arrivedAt' | 'audit' | 'proveKey'> {
   readonly audit: Pick<Audit, 'record' | 'note'>;
   readonly clients: Pick<Clients, 'find'>;
   readonly clock: Clock;
@@ -39,7 +39,7 @@ export async function answerSessionCredentials(request: IncomingMessage, respons
     if (typeof subject === 'string') throw new errors.InvalidRequest(`subject_token is unusable: ${subject}`);
     ({ clientId } = subject);
     if (!(await mayExchange(clientId, clients))) throw new errors.UnauthorizedClient('the client of this token may not exchange it');
-    const given = await exchangeToken({ subject_token: token, subject_token_type: TOKEN_TYPE.accessToken, ...readAudience(request) }, { ...dependencies, ...origin, clientId, arrivedAt }, facts);
+    const given = await exchangeToken({ subject_token: token, subject_token_type: TOKEN_TYPE.accessToken, ...readAudience(request) }, { ...dependencies, ...origin, proveKey: undefined, clientId, arrivedAt }, facts);
     sendJson(response, 200, { id_token: given.access_token, expires_in: given.expires_in });
     dependencies.onIssued(facts);
   } catch (thrown) {

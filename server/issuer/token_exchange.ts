@@ -28,7 +28,7 @@ export type ExchangeParameters = Partial<Record<(typeof EXCHANGE_PARAMETERS)[num
 export interface ExchangeResponse {
   readonly access_token: string;
   readonly issued_token_type: string;
-  readonly token_type: 'N_A' | 'Bearer';
+  readonly token_type: 'N_A' | 'Bearer' | 'DPoP';
   readonly expires_in: number;
   readonly scope?: string;
 }
@@ -52,6 +52,8 @@ export interface ExchangeDependencies {
   readonly audit: Pick<Audit, 'record'>;
   /** When the grant's session ends, in Unix seconds; undefined when it has ended or was revoked. */
   readonly findSessionEnd: (grantId: string) => Promise<number | undefined>;
+  /** The thumbprint of the key that the request proves (RFC 9449); undefined where it carries no proof. */
+  readonly proveKey: (() => Promise<string>) | undefined;
   readonly clientId: string;
   readonly ip: string | undefined;
   readonly userAgent: string | undefined;
@@ -62,7 +64,7 @@ export interface ExchangeDependencies {
 export async function exchangeToken(parameters: ExchangeParameters, dependencies: ExchangeDependencies, facts: Facts): Promise<ExchangeResponse> {
   const request = readRequest(parameters, dependencies.issuer);
   facts.audience = request.target;
-  const parties = verifyParties(request, dependencies, facts);
+  const parties = await proveParties(verifyParties(request, dependencies, facts), dependencies);
   const audience = await findAudience(request, dependencies);
   const permission = await checkPermission(request, parties, audience, dependencies, facts);
   return mint(permission, dependencies, facts);
@@ -135,14 +137,28 @@ function verifyParties({ subject: presented, actor: presentedActor }: ExchangeRe
   facts.accountId = subject.accountId;
   facts.subjectJti = subject.jti;
   if (subject.clientId !== clientId) throw unusable('subject', 'it was given to another client');
-  if (subject.jkt !== undefined) throw unusable('subject', 'it is bound to a key (DPoP), which the exchange does not take yet');
   const actor = presentedActor === undefined ? undefined : verify(presentedActor);
   if (typeof actor === 'string') throw unusable('actor', actor);
   if (actor?.act !== undefined) throw unusable('actor', 'somebody acts for its account already; show the actor’s own token');
-  if (actor?.jkt !== undefined) throw unusable('actor', 'it is bound to a key (DPoP), which the exchange does not take yet');
   if (actor !== undefined && actor.accountId === subject.accountId) throw new errors.InvalidRequest('actor_token and subject_token are of one account; leave actor_token out');
   if (actor !== undefined && chainLength(subject.act) >= LONGEST_CHAIN) throw unusable('subject', `${LONGEST_CHAIN} have acted for each other already`);
   return { subject, actor };
+}
+
+interface ProvenParties extends Parties {
+  /** The key that the request proves, to which an access token out of it is bound: one out of a bound token stays bound. */
+  readonly jkt: string | undefined;
+}
+
+/** A token that is bound to a key is worth nothing without it (RFC 9449 5). */
+async function proveParties(parties: Parties, { proveKey }: ExchangeDependencies): Promise<ProvenParties> {
+  const jkt = await proveKey?.();
+  for (const whose of ['subject', 'actor'] as const) {
+    const bound = parties[whose]?.jkt;
+    if (bound === undefined || bound === jkt) continue;
+    throw new errors.InvalidDpopProof(`${whose}_token is bound to a key (DPoP); ${jkt === undefined ? 'send a proof of it' : 'the proof is of another one'}`);
+  }
+  return { ...parties, jkt };
 }
 
 function chainLength(act: Actor | undefined): number {
@@ -174,13 +190,14 @@ interface Permission {
   readonly audience: Audience;
   readonly subject: Subject;
   readonly act: Actor | undefined;
+  readonly jkt: string | undefined;
   readonly scope: string;
   /** Unix seconds. */
   readonly issuedAt: number;
   readonly expiresAt: number;
 }
 
-async function checkPermission(request: ExchangeRequest, { subject, actor }: Parties, audience: Audience, dependencies: ExchangeDependencies, facts: Facts): Promise<Permission> {
+async function checkPermission(request: ExchangeRequest, { subject, actor, jkt }: ProvenParties, audience: Audience, dependencies: ExchangeDependencies, facts: Facts): Promise<Permission> {
   const { clientId, arrivedAt } = dependencies;
   const now = toUnixSeconds(arrivedAt);
   const [session, actorSession] = await Promise.all([findSession(subject, dependencies), actor === undefined ? undefined : findSession(actor, dependencies)]);
@@ -197,7 +214,7 @@ async function checkPermission(request: ExchangeRequest, { subject, actor }: Par
   if (decision.needsAuthAgeSeconds !== undefined) throw new InsufficientUserAuthentication(`audience "${audience.name}" needs a sign-in of at most ${decision.needsAuthAgeSeconds} s ago; sign in again`, decision.needsAuthAgeSeconds);
   if (!decision.isAllowed) throw new errors.InvalidTarget(`audience "${audience.name}" is not for you: ${decision.reason ?? 'it is closed'}`);
   return {
-    requested: request.requested, account, audience, subject, act,
+    requested: request.requested, account, audience, subject, act, jkt,
     scope: narrowScope(request, subject, audience, dependencies),
     issuedAt: now,
     expiresAt: Math.min(now + audience.lifetimeSeconds, endsAt, subject.expiresAt),
@@ -225,7 +242,7 @@ function narrowScope({ scope: requested, requested: kind }: ExchangeRequest, { s
 
 // ── 5. Mint: sign what was decided, and keep its record, before either leaves. ──────────────────────────────────────
 
-async function mint({ requested, account, audience, subject, act, scope, issuedAt, expiresAt }: Permission, dependencies: ExchangeDependencies, facts: Facts): Promise<ExchangeResponse> {
+async function mint({ requested, account, audience, subject, act, jkt, scope, issuedAt, expiresAt }: Permission, dependencies: ExchangeDependencies, facts: Facts): Promise<ExchangeResponse> {
   const { issuer, clientId, ip, userAgent, arrivedAt } = dependencies;
   const { authTime, amr } = subject;
   const description = { issuer, account, audience, clientId, authTime, amr, act, issuedAt, expiresAt, jti: createUuid(arrivedAt) };
@@ -236,6 +253,6 @@ async function mint({ requested, account, audience, subject, act, scope, issuedA
     return { access_token: token, issued_token_type: TOKEN_TYPE.idToken, token_type: 'N_A', expires_in: expiresIn };
   }
   const grantId = audience.name === issuer ? subject.grantId : undefined;
-  const { token } = await mintAccessToken(describeAccessToken(description, scope, grantId), audience, circumstances, dependencies);
-  return { access_token: token, issued_token_type: TOKEN_TYPE.accessToken, token_type: 'Bearer', expires_in: expiresIn, ...(scope === '' ? {} : { scope }) };
+  const { token } = await mintAccessToken(describeAccessToken(description, { scope, grantId, jkt }), audience, circumstances, dependencies);
+  return { access_token: token, issued_token_type: TOKEN_TYPE.accessToken, token_type: jkt === undefined ? 'Bearer' : 'DPoP', expires_in: expiresIn, ...(scope === '' ? {} : { scope }) };
 }

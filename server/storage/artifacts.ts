@@ -28,6 +28,12 @@ export interface ArtifactStore {
   revokeByGrantId(model: string, grantId: string): Promise<void>;
 }
 
+/** Postgres alone can take back a use. */
+export interface DurableArtifactStore extends ArtifactStore {
+  /** Compare-and-set: makes it unused again, if it was used at `consumedAt` and still stands so. Whether it did. */
+  release(model: string, id: string, consumedAt: Date): Promise<boolean>;
+}
+
 /** Small values that may vanish: challenges of a ceremony that is under way. */
 export interface TransientStore {
   put(key: string, value: JsonObject, ttlSeconds: number): Promise<void>;

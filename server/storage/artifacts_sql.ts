@@ -1,12 +1,12 @@
 import { createBatch } from '../lib/batch.ts';
 import type { Clock } from '../lib/clock.ts';
-import type { Artifact, ArtifactStore } from './artifacts.ts';
+import type { Artifact, ArtifactStore, DurableArtifactStore } from './artifacts.ts';
 import { guardStore } from './failure.ts';
 import type { OidcArtifact, Prisma, PrismaClient } from './generated/prisma/client.ts';
 import type { JsonObject } from './json.ts';
 
 /** What must not be lost and must be used once, in Postgres. */
-export function createSqlArtifacts(prisma: PrismaClient, clock: Clock): ArtifactStore {
+export function createSqlArtifacts(prisma: PrismaClient, clock: Clock): DurableArtifactStore {
   const alive = (): Prisma.OidcArtifactWhereInput => ({ OR: [{ expiresAt: null }, { expiresAt: { gt: clock.now() } }] });
   const findBy = (where: Prisma.OidcArtifactWhereInput) =>
     guardStore('find an artifact', async () => {
@@ -45,6 +45,11 @@ export function createSqlArtifacts(prisma: PrismaClient, clock: Clock): Artifact
           where: { model, id, consumedAt: null, ...alive() },
           data: { consumedAt: clock.now() },
         });
+        return count === 1;
+      }),
+    release: (model, id, consumedAt) =>
+      guardStore('release an artifact', async () => {
+        const { count } = await prisma.oidcArtifact.updateMany({ where: { model, id, consumedAt, ...alive() }, data: { consumedAt: null } });
         return count === 1;
       }),
     remove: (model, id) =>

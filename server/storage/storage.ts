@@ -6,7 +6,7 @@
 import { addSeconds, type Clock } from '../lib/clock.ts';
 import type { Secret } from '../lib/secret.ts';
 import { createAccountStore, type AccountStore } from './accounts_sql.ts';
-import type { ArtifactStore, TransientStore } from './artifacts.ts';
+import type { ArtifactStore, DurableArtifactStore, TransientStore } from './artifacts.ts';
 import { createAudienceStore, type AudienceStore } from './audiences_sql.ts';
 import { createSqlArtifacts, purgeExpiredArtifacts } from './artifacts_sql.ts';
 import { createAuditStore, type AuditStore } from './audit_sql.ts';
@@ -26,7 +26,7 @@ import { createMemoryVolatile } from './volatile_memory.ts';
 import { createRedisVolatile } from './volatile_redis.ts';
 
 export type { AccountRecord, AccountStore, InvitationRecord } from './accounts_sql.ts';
-export type { Artifact, ArtifactStore, TransientStore } from './artifacts.ts';
+export type { Artifact, ArtifactStore, DurableArtifactStore, TransientStore } from './artifacts.ts';
 export type { AudienceRecord, AudienceStore } from './audiences_sql.ts';
 export type { GroupRecord, GroupStore } from './groups_sql.ts';
 export type {
@@ -57,7 +57,7 @@ export interface Storage {
   readonly audiences: AudienceStore;
   readonly audit: AuditStore;
   /** What must not be lost and must be used once: Postgres. */
-  readonly durable: ArtifactStore;
+  readonly durable: DurableArtifactStore;
   /** What may vanish: Redis. */
   readonly volatile: ArtifactStore;
   readonly transient: TransientStore;

@@ -58,7 +58,7 @@ test('granted is never more than requested, never more than allowed, and always 
         issuer: ISSUER, keys, accounts: { find: async () => (isClosed ? undefined : account) },
         audiences: { find: async (name) => (name === ISSUER ? own : name === registered.name ? registered : undefined) },
         audit: { record: async (entries) => { if (!canRecord) throw new Unavailable('no record'); kept.push(...entries); } },
-        findSessionEnd: async () => sessionEndsAt, clientId: 'vouch-cli', ip: undefined, userAgent: undefined, arrivedAt: new Date(NOW * 1000),
+        findSessionEnd: async () => sessionEndsAt, proveKey: undefined, clientId: 'vouch-cli', ip: undefined, userAgent: undefined, arrivedAt: new Date(NOW * 1000),
       }, facts).catch((error: unknown) => error as Error);
       if (answer instanceof Error) {
         if (!(answer instanceof Unavailable)) expect((answer as { error?: string }).error).toMatch(/^(invalid_request|invalid_target|invalid_scope|insufficient_user_authentication)$/);

@@ -104,9 +104,8 @@ function joinRooms(parts: Parts): App {
   const domains = { hosted: hostedDomains, upstream: config.upstreams.flatMap((upstream) => upstream.domains).filter((domain) => !isConsumerDomain(domain)) };
   const accounts = createAccounts({ store: storage.accounts, groups: storage.groups, domains, clock });
   const sessions = createSessions({ store: storage.sessions, clock });
-  const endSessions = (accountId: string) => sessions.endAll(accountId);
-  const identities = createIdentities({ store: storage.identities, domains, endSessions, clock });
-  const people = createPeople({ store: storage.people, find: (id) => accounts.lookUp(id), endSessions });
+  const people = createPeople({ store: storage.people, find: (id) => accounts.lookUp(id), endSessions: (accountId) => sessions.endAll(accountId) });
+  const identities = createIdentities({ store: storage.identities, domains, people, clock });
   const directory = createDirectory({ store: storage.people, groups: storage.directoryGroups, people, clock });
   const scimTokens = createScimTokens({ store: storage.scimTokens, ownDomains: [...new Set([...domains.hosted, ...domains.upstream])], clock });
   const clients = createClients({ issuer, store: storage.clients, clock });

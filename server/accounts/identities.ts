@@ -4,7 +4,7 @@ import { createUuid } from '../lib/identifier.ts';
 import type { AccountRecord, DisputeRecord, IdentityRecord, IdentityStore, IdentityUse, WaysIn } from '../storage/storage.ts';
 import { toAccount, type Account, type OwnDomains } from './hosted_domain.ts';
 import { lastWayIn } from './passkeys.ts';
-import type { EndSessions } from './people.ts';
+import type { People } from './people.ts';
 
 export type Identity = IdentityRecord;
 export type EmailDispute = DisputeRecord;
@@ -51,15 +51,15 @@ export interface Identities {
 export interface IdentitiesDependencies {
   readonly store: IdentityStore;
   readonly domains: OwnDomains;
-  readonly endSessions: EndSessions;
+  readonly people: Pick<People, 'prepareToClose'>;
   readonly clock: Clock;
 }
 
-export function createIdentities({ store, domains, endSessions, clock }: IdentitiesDependencies): Identities {
-  /** Who loses the e-mail is closed out: their sessions first. */
-  const endSessionsOf = async (email: string) => {
+export function createIdentities({ store, domains, people, clock }: IdentitiesDependencies): Identities {
+  /** Whoever has the e-mail is closed out: their sessions first. */
+  const closeOut = async (email: string) => {
     const holder = await store.findHolder(email);
-    if (holder !== undefined) await endSessions(holder);
+    if (holder !== undefined) await people.prepareToClose(holder);
   };
   const refuseEmail = async ({ issuer, subject, email }: UpstreamPerson, accountId: string, at: Date) => {
     await store.recordDispute({ id: createUuid(at), email, issuer, subject, accountId }, at);
@@ -140,11 +140,11 @@ export function createIdentities({ store, domains, endSessions, clock }: Identit
     listDisputes: () => store.listDisputes(),
     releaseEmail: async (disputeId, by) => {
       const dispute = (await store.listDisputes()).find(({ id }) => id === disputeId);
-      if (dispute !== undefined) await endSessionsOf(dispute.email);
+      if (dispute !== undefined) await closeOut(dispute.email);
       return orOver(await store.releaseEmail(disputeId, by, clock.now()));
     },
     freeEmail: async (email, by) => {
-      await endSessionsOf(email);
+      await closeOut(email);
       if (!(await store.freeEmail(email, by, clock.now()))) throw new NotFound('nobody has that e-mail');
     },
     linkDisputed: async (disputeId, by) => orOver(await store.linkDisputed(disputeId, by, clock.now())),

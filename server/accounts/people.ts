@@ -21,6 +21,8 @@ export interface People {
   resumeOwn(id: string, suspendedBy: string): Promise<boolean>;
   /** Its passkeys, identities and memberships go with it; its e-mail is buried, and what is on record stays. Throws NotFound, or Conflict for the last admin. */
   remove(id: string): Promise<void>;
+  /** What comes before an account is closed in whatever way: its sessions end. Throws Conflict for the last admin's, whose sessions go on. */
+  prepareToClose(id: string): Promise<void>;
   /** Whether it changed. Throws NotFound, or Conflict for the last admin, and for an account that nobody has come in by. */
   setRole(id: string, role: AccountRecord['role']): Promise<boolean>;
 }
@@ -32,8 +34,10 @@ export interface PeopleDependencies {
 }
 
 export function createPeople({ store, find, endSessions }: PeopleDependencies): People {
-  const refuseForLastAdmin = async (id: string) => {
+  const prepareToClose = async (id: string) => {
+    // A first look, so that nobody is signed out for nothing: the write decides.
     if (await store.isLastAdmin(id)) throw lastAdmin();
+    await endSessions(id);
   };
   const requirePerson = async (id: string) => {
     const account = await find(id);
@@ -51,8 +55,7 @@ export function createPeople({ store, find, endSessions }: PeopleDependencies): 
     list: (filter) => store.list(filter),
     suspend: async (id, by) => {
       await requirePerson(id);
-      await refuseForLastAdmin(id);
-      await endSessions(id);
+      await prepareToClose(id);
       return settle(await store.suspend(id, by));
     },
     resume: async (id) => {
@@ -67,10 +70,10 @@ export function createPeople({ store, find, endSessions }: PeopleDependencies): 
     },
     remove: async (id) => {
       await requirePerson(id);
-      await refuseForLastAdmin(id);
-      await endSessions(id);
+      await prepareToClose(id);
       settle(await store.remove(id));
     },
+    prepareToClose,
     setRole: async (id, role) => {
       const account = await requirePerson(id);
       if (account.role === role) return false;

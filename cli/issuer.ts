@@ -1,11 +1,14 @@
 // The issuer as the CLI uses it: a public client (`vouch-cli`) of a standard OAuth server.
+import { hostname, platform } from 'node:os';
 import * as oauth from 'openid-client';
 import type { AdminScope } from '../server/oauth2/vocabulary.ts';
 import { CliError } from './errors.ts';
 import { checkEndpoint, isBearerToken, isLoopback } from './formats.ts';
 import { describeIssuerFailure } from './issuer_failure.ts';
 import { REQUEST_TIMEOUT_SECONDS } from './network.ts';
+import { createProofKey, proveKey } from './proof_key.ts';
 import { quoteSafely } from './redact.ts';
+import type { ProofKey } from './session.ts';
 import type { Clock } from './time.ts';
 import { request } from './wire.ts';
 
@@ -25,6 +28,8 @@ export interface TokenSet {
   readonly accessToken: string;
   readonly accessTokenExpiresAt: number;
   readonly refreshToken: string;
+  /** What the refresh token is bound to. */
+  readonly proofKey: ProofKey | undefined;
   /** Undefined if this answer does not say when the session ends. */
   readonly endsAt: number | undefined;
 }
@@ -54,7 +59,7 @@ export interface Issuer {
   /** Signs in for the admin API (RFC 8707); whether the person is an admin is said when the token is used. */
   readonly startAdminSignIn: (request: SignInRequest) => Promise<SignIn<AdminToken>>;
   /** The old refresh token is void from the moment this is sent. */
-  readonly refresh: (refreshToken: string) => Promise<TokenSet>;
+  readonly refresh: (session: Pick<TokenSet, 'refreshToken' | 'proofKey'>) => Promise<TokenSet>;
   /** Mints a federation ID token (RFC 8693); without an audience the issuer's default holds. */
   readonly exchange: (accessToken: string, audience: string | undefined) => Promise<string>;
   /** Ends the session at the issuer (RFC 7009). */
@@ -69,22 +74,25 @@ export async function connectIssuer({ issuer, clock }: { issuer: string; clock: 
   const attempt = createAttempt(issuer);
   return Object.freeze<Issuer>({
     startSignIn: (request) => attempt(() => startSignIn({
-      config, request, clock, attempt, wants: { scope: SCOPE },
-      read: (answer, askedAt) => ({ ...readTokens(answer, askedAt), email: readEmail(answer) }),
+      config, request, clock, attempt, wants: { scope: SCOPE }, isBound: true,
+      read: (answer, askedAt, proofKey) => ({ ...readTokens(answer, askedAt, proofKey), email: readEmail(answer) }),
     })),
     startAdminSignIn: (request) => attempt(() => startSignIn({
-      config, request, clock, attempt, wants: { scope: ADMIN_SCOPE, resource: `${config.serverMetadata().issuer}/admin` },
+      config, request, clock, attempt, wants: { scope: ADMIN_SCOPE, resource: `${config.serverMetadata().issuer}/admin` }, isBound: false,
       read: (answer, askedAt) => ({ accessToken: checkToken(answer.access_token), expiresAt: readExpiry(answer, askedAt) }),
     })),
-    refresh: (refreshToken) => attempt(() => refresh(config, refreshToken, clock)),
+    refresh: (session) => attempt(() => refresh(config, session, clock)),
     exchange: (accessToken, audience) => attempt(() => exchange(config, accessToken, audience)),
     revoke: (refreshToken) => attempt(() => oauth.tokenRevocation(config, refreshToken, { token_type_hint: 'refresh_token' })),
   });
 }
 
+/** By which a person tells this machine from their others, on their account page at the issuer; nobody else is told. */
+const USER_AGENT = `vouch (${hostname().replace(/[^\x21-\x7e]|[();]/g, '').slice(0, 64)}; ${platform()})`;
+
 /** The library's own options, less what `request` decides. */
 const send: oauth.CustomFetch = (url, { method, headers, body, signal }) =>
-  request(url, { method, headers, ...(body === undefined ? {} : { body: body as NonNullable<RequestInit['body']> }), ...(signal === undefined ? {} : { signal }) });
+  request(url, { method, headers: { ...Object.fromEntries(new Headers(headers)), 'user-agent': USER_AGENT }, ...(body === undefined ? {} : { body: body as NonNullable<RequestInit['body']> }), ...(signal === undefined ? {} : { signal }) });
 
 /** Finds out what the issuer says of itself, for a client of it. Throws `CliError`: configuration, network, refused. */
 export async function discover(issuer: string, clientId: string, authentication: oauth.ClientAuth): Promise<oauth.Configuration> {
@@ -118,10 +126,12 @@ interface SignInParts<T> {
   readonly attempt: Attempt;
   /** Scope, and the resource where it is not the issuer itself. */
   readonly wants: Readonly<Record<string, string>>;
-  readonly read: (answer: oauth.TokenEndpointResponse & oauth.TokenEndpointResponseHelpers, askedAt: number) => T;
+  /** Whether what it gives is bound to a new key (DPoP), if the issuer does that. */
+  readonly isBound: boolean;
+  readonly read: (answer: oauth.TokenEndpointResponse & oauth.TokenEndpointResponseHelpers, askedAt: number, proofKey: ProofKey | undefined) => T;
 }
 
-async function startSignIn<T>({ config, request: { redirectUri, state }, clock, attempt, wants, read }: SignInParts<T>): Promise<SignIn<T>> {
+async function startSignIn<T>({ config, request: { redirectUri, state }, clock, attempt, wants, isBound, read }: SignInParts<T>): Promise<SignIn<T>> {
   const verifier = oauth.randomPKCECodeVerifier();
   const nonce = oauth.randomNonce();
   const url = oauth.buildAuthorizationUrl(config, {
@@ -136,15 +146,16 @@ async function startSignIn<T>({ config, request: { redirectUri, state }, clock, 
   return {
     url: url.href,
     finish: (callback) => attempt(async () => {
+      const proofKey = isBound ? await createProofKey(config) : undefined;
       const askedAt = clock();
-      return read(await oauth.authorizationCodeGrant(config, callback, checks), askedAt);
+      return read(await oauth.authorizationCodeGrant(config, callback, checks, undefined, await proveKey(config, proofKey)), askedAt, proofKey);
     }),
   };
 }
 
-async function refresh(config: oauth.Configuration, refreshToken: string, clock: Clock): Promise<TokenSet> {
+async function refresh(config: oauth.Configuration, { refreshToken, proofKey }: Pick<TokenSet, 'refreshToken' | 'proofKey'>, clock: Clock): Promise<TokenSet> {
   const askedAt = clock();
-  return readTokens(await oauth.refreshTokenGrant(config, refreshToken), askedAt);
+  return readTokens(await oauth.refreshTokenGrant(config, refreshToken, undefined, await proveKey(config, proofKey)), askedAt, proofKey);
 }
 
 /** One federation ID token out of an access token of the issuer (RFC 8693). */
@@ -160,7 +171,7 @@ export async function exchange(config: oauth.Configuration, accessToken: string,
 }
 
 /** Counts lifetimes from before the request was sent, so that a slow answer never makes a token look fresher. */
-function readTokens(answer: oauth.TokenEndpointResponse, askedAt: number): TokenSet {
+function readTokens(answer: oauth.TokenEndpointResponse, askedAt: number, proofKey: ProofKey | undefined): TokenSet {
   const { access_token: accessToken, refresh_token: refreshToken } = answer;
   if (refreshToken === undefined) throw createUnusable('holds no refresh token');
   const endsIn = answer['refresh_token_expires_in'];
@@ -168,6 +179,7 @@ function readTokens(answer: oauth.TokenEndpointResponse, askedAt: number): Token
     accessToken: checkToken(accessToken),
     accessTokenExpiresAt: readExpiry(answer, askedAt),
     refreshToken,
+    proofKey,
     endsAt: typeof endsIn === 'number' && Number.isFinite(endsIn) ? askedAt + endsIn * 1000 : undefined,
   };
 }

@@ -5,6 +5,15 @@ import { readPrivateFile, removePrivateFile, writePrivateFile, type Home } from 
 
 const VERSION = 1;
 
+/** An EC key on P-256, as a JWK (RFC 7517). It never leaves this machine. */
+export interface ProofKey {
+  readonly kty: 'EC';
+  readonly crv: 'P-256';
+  readonly x: string;
+  readonly y: string;
+  readonly d: string;
+}
+
 export interface Session {
   /** Tells this sign-in from every other one, here only: what was cached for another is not for this. Empty in an old file. */
   readonly id: string;
@@ -14,6 +23,8 @@ export interface Session {
   /** Milliseconds since 1970. */
   readonly accessTokenExpiresAt: number;
   readonly refreshToken: string;
+  /** The private key (JWK) that the refresh token is bound to (RFC 9449); undefined where the issuer binds none. */
+  readonly proofKey: ProofKey | undefined;
   /** Milliseconds since 1970; undefined if the issuer does not say when the session ends. */
   readonly endsAt: number | undefined;
 }
@@ -43,6 +54,7 @@ export async function writeSession(home: Home, session: Session): Promise<void> 
     access_token: session.accessToken,
     access_token_expires_at: new Date(session.accessTokenExpiresAt).toISOString(),
     refresh_token: session.refreshToken,
+    ...(session.proofKey === undefined ? {} : { proof_key: session.proofKey }),
     ...(session.endsAt === undefined ? {} : { session_ends_at: new Date(session.endsAt).toISOString() }),
   };
   await writePrivateFile(home.sessionPath, `${JSON.stringify(fields, null, 2)}\n`);
@@ -62,6 +74,12 @@ function parseSession(fields: Fields): Session {
     accessToken: takeString(fields, 'access_token'),
     accessTokenExpiresAt: takeInstant(fields, 'access_token_expires_at'),
     refreshToken: takeString(fields, 'refresh_token'),
+    proofKey: fields['proof_key'] === undefined ? undefined : parseProofKey(asFields(fields['proof_key'], 'proof_key')),
     endsAt: takeOptionalString(fields, 'session_ends_at') === undefined ? undefined : takeInstant(fields, 'session_ends_at'),
   });
+}
+
+function parseProofKey(fields: Fields): ProofKey {
+  if (fields['kty'] !== 'EC' || fields['crv'] !== 'P-256') throw new Malformed('proof_key is not a key on P-256');
+  return Object.freeze({ kty: 'EC', crv: 'P-256', x: takeString(fields, 'x'), y: takeString(fields, 'y'), d: takeString(fields, 'd') });
 }

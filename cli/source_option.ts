@@ -5,9 +5,6 @@ import type { ProviderUse } from './provider_credential.ts';
 import { createSessionSource, type TokenSource } from './token_source.ts';
 import { createConnect, type SessionUse } from './use_session.ts';
 
-/** Half of the life of an access token of the issuer. */
-const LONG_MARGIN_MS = 5 * 60_000;
-
 export interface SourceOptions {
   readonly serviceAccount?: string;
 }
@@ -16,14 +13,14 @@ export function addServiceAccountOption(command: Command): Command {
   return command.option('--service-account <KEYFILE>', 'for a job without a person: the key file in place of the session');
 }
 
-/** Whose token it is. A loop that runs for days needs tokens with most of their life before them, and opens no browser by itself. */
+/** Whose token it is. A loop that runs for days opens no browser by itself. */
 export async function createSource(input: ProgramInput, { serviceAccount }: SourceOptions, isForLong = false): Promise<TokenSource> {
   if (serviceAccount !== undefined) {
     const { createServiceSource } = await import('./service_accounts/source.ts');
     return createServiceSource({ path: serviceAccount, expectedIssuer: input.environment.issuer, clock: input.clock });
   }
   const use = createSessionUse(input);
-  return createSessionSource({ ...use, ...(isForLong ? { signInAgain: undefined, freshnessMarginMs: LONG_MARGIN_MS } : { signInAgain: createNextSignIn(input, use) }) });
+  return createSessionSource({ ...use, signInAgain: isForLong ? undefined : createNextSignIn(input, use) });
 }
 
 /** What obtains a credential of a provider for whom the options name. */

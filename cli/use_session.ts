@@ -3,13 +3,15 @@ import { createNotSignedIn, CliError } from './errors.ts';
 import { normaliseUrl } from './formats.ts';
 import { withFileLock, type Home } from './home.ts';
 import type { Issuer } from './issuer.ts';
+import { decodeClaims } from './jwt.ts';
 import { isSessionOver } from './issuer_refusal.ts';
 import { readSession, removeSession, writeSession, type Session } from './session.ts';
 import { holdSignals } from './signals.ts';
 import { formatInstant, type Clock } from './time.ts';
 
 // Long enough for the exchange that follows, and for a clock that is a little off.
-const FRESHNESS_MARGIN_MS = 60_000;
+const LEAST_MARGIN_MS = 60_000;
+const MOST_MARGIN_MS = 5 * 60_000;
 
 export type Connect = (issuer: string) => Promise<Issuer>;
 
@@ -19,8 +21,6 @@ export interface SessionUse {
   readonly connect: Connect;
   /** VOUCH_ISSUER, if set: a session at another issuer is then not the one that is meant. */
   readonly expectedIssuer: string | undefined;
-  /** How long an access token must be good for; a minute unless named. */
-  readonly freshnessMarginMs?: number;
 }
 
 /** Connects to an issuer once, however often it is asked; the protocol library is loaded only then. */
@@ -37,7 +37,7 @@ export function createConnect(clock: Clock): Connect {
 }
 
 /**
- * Returns a session whose access token is good for at least a minute, refreshing it if need be; `rejected` names an
+ * Returns a session whose access token has half of its life before it, refreshing it if need be; `rejected` names an
  * access token that the issuer has refused. Processes that run at the same time refresh once: the issuer ends the
  * session when a rotated refresh token is used twice. Throws `CliError`: notSignedIn if there is no session or it
  * has ended (it is then removed), network or refused if the refresh failed, configuration if a file is broken.
@@ -76,7 +76,7 @@ async function refreshSession({ home, connect }: SessionUse, session: Session): 
   await writeSession(home, session);
   return holdSignals(async () => {
     try {
-      const tokens = await issuer.refresh(session.refreshToken);
+      const tokens = await issuer.refresh(session);
       const renewed = { ...session, ...tokens, endsAt: tokens.endsAt ?? session.endsAt };
       // On disk before use: the old refresh token is already void.
       await writeSession(home, renewed);
@@ -97,8 +97,15 @@ export async function removeEnded({ home, clock }: Pick<SessionUse, 'home' | 'cl
   });
 }
 
-function isFresh(session: Session, { clock, freshnessMarginMs = FRESHNESS_MARGIN_MS }: SessionUse, rejected: string | undefined): boolean {
-  return session.accessToken !== rejected && session.accessTokenExpiresAt - clock() > freshnessMarginMs;
+function isFresh({ accessToken, accessTokenExpiresAt }: Session, { clock }: SessionUse, rejected: string | undefined): boolean {
+  return accessToken !== rejected && accessTokenExpiresAt - clock() > findMargin(accessToken);
+}
+
+/** Half of the token's life, where it says how long that is: what it is exchanged for lives no longer, and should be good for some minutes. */
+function findMargin(accessToken: string): number {
+  const { iat, exp } = decodeClaims(accessToken) ?? {};
+  const halfLifeMs = typeof iat === 'number' && typeof exp === 'number' ? ((exp - iat) * 1000) / 2 : 0;
+  return Math.max(LEAST_MARGIN_MS, Math.min(MOST_MARGIN_MS, halfLifeMs));
 }
 
 /** Says whether the session's absolute end has come, at `now` in milliseconds since 1970. */

@@ -121,7 +121,7 @@ function joinRooms(parts: Parts): App {
     renderSignedOutPage: () => pages.renderSignedOutPage(),
     renderPostingPage: (posting) => pages.renderPostingPage(posting),
   });
-  const browser = createBrowserGroup({ ...parts, accounts, identities, protocol, pages, assets });
+  const browser = createBrowserGroup({ ...parts, accounts, identities, sessions, clients, protocol, pages, assets });
   const admin = createAdminGroup({ ...parts, accounts, people, identities, scimTokens, clients, audiences }, protocol);
   const scim = createScimGroup({ ...parts, directory, scimTokens, audiences });
   const health = createHealth(async () => {
@@ -173,18 +173,20 @@ function createDocumentGroup(protocol: Issuer, keys: Keys, trustedProxies: numbe
 interface BrowserParts extends Parts {
   readonly accounts: Accounts;
   readonly identities: Identities;
+  readonly sessions: Sessions;
+  readonly clients: Clients;
   readonly protocol: Issuer;
   readonly pages: Pages;
   readonly assets: Assets;
 }
 
-function createBrowserGroup({ config, clock, log, metrics, storage, audit, accounts, identities, protocol, pages, assets }: BrowserParts): Group {
+function createBrowserGroup({ config, clock, log, metrics, storage, audit, accounts, identities, sessions, clients, protocol, pages, assets }: BrowserParts): Group {
   const koa = new Koa();
   koa.silent = true; // login/ answers its own trouble; what is left is a client that hung up
   const { issuer } = config;
   const passkeys = createPasskeys({ store: storage.passkeys, clock });
   const router = createLogin({
-    issuer, accounts, passkeys, identities, upstreams: config.upstreams, sessionSeconds: config.sessionSeconds, pages, assets, clock, interactions: protocol.interactions, browserSessions: protocol.browserSessions, verifyPerson: protocol.verifyPerson,
+    issuer, accounts, passkeys, identities, sessions, clients, upstreams: config.upstreams, sessionSeconds: config.sessionSeconds, pages, assets, clock, interactions: protocol.interactions, browserSessions: protocol.browserSessions, verifyPerson: protocol.verifyPerson,
     transient: storage.transient, attestationRoots: config.attestationRoots, events: createLoginEvents(log, metrics, audit, clock),
   });
   koa.use(router.routes());

@@ -22,6 +22,7 @@ export interface AccountRouteOptions {
   readonly ways: WaysIn;
   /** What the page says of upstreams. */
   readonly describeIdentities: (owner: Owner) => Promise<Pick<AccountOptions, 'identities' | 'linkable'>>;
+  readonly describeSessions: (accountId: string) => Promise<Pick<AccountOptions, 'sessions' | 'ended'>>;
   readonly onChanged: (change: { accountId: string; what: AccountNotice }) => void;
 }
 
@@ -33,7 +34,7 @@ export function addAccountRoutes(router: Router, wrappers: Wrappers, options: Ac
   addPasskeyRoutes(router, wrappers, options);
 }
 
-function addVisitRoutes(router: Router, { page }: Wrappers, { issuer, pages, owners, passkeys, describeIdentities }: AccountRouteOptions): void {
+function addVisitRoutes(router: Router, { page }: Wrappers, { issuer, pages, owners, passkeys, describeIdentities, describeSessions }: AccountRouteOptions): void {
   router.get(ACCOUNT_PATH, page(async (ctx) => {
     const owner = await owners.find(ctx);
     if (owner === undefined) {
@@ -44,7 +45,7 @@ function addVisitRoutes(router: Router, { page }: Wrappers, { issuer, pages, own
     const { done } = ctx.query;
     ctx.body = pages.renderAccountPage({
       issuer, isFresh, name: account.name, email: account.email, notice: isAccountNotice(done) ? done : undefined,
-      passkeys: (await passkeys.list(account.id)).map(describePasskey), ...(await describeIdentities(owner)),
+      passkeys: (await passkeys.list(account.id)).map(describePasskey), ...(await describeIdentities(owner)), ...(await describeSessions(account.id)),
     });
   }));
   router.get(`${ACCOUNT_PATH}/again`, page(async (ctx) => {

@@ -5,7 +5,8 @@
  */
 import Router from '@koa/router';
 import type { Context } from 'koa';
-import type { Accounts, Identities, Passkeys } from '../accounts/accounts.ts';
+import type { Accounts, Identities, Passkeys, Sessions } from '../accounts/accounts.ts';
+import type { Clients } from '../clients/clients.ts';
 import type { UpstreamConfig } from '../config/config.ts';
 import { readJsonBody } from '../http/body.ts';
 import type { BrowserSessions, Interaction, Interactions, Issuer } from '../issuer/issuer.ts';
@@ -21,6 +22,7 @@ import { createEnrolment, type Enrolment } from './enrolment.ts';
 import { decideNextStep } from './next_step.ts';
 import { createCeremonies } from './passkey.ts';
 import { createPasskeyAdding } from './passkey_adding.ts';
+import { addSessionRoutes, createSessionDescriber } from './session_routes.ts';
 import { createSignIns, type SignIns } from './sign_in.ts';
 import { createUpstream } from './upstream.ts';
 import { addUpstreamRoutes, callbackPath, createIdentityDescriber } from './upstream_routes.ts';
@@ -32,6 +34,8 @@ export interface LoginOptions {
   readonly accounts: Accounts;
   readonly passkeys: Passkeys;
   readonly identities: Identities;
+  readonly sessions: Sessions;
+  readonly clients: Clients;
   readonly upstreams: readonly UpstreamConfig[];
   readonly sessionSeconds: number;
   readonly interactions: Interactions;
@@ -69,15 +73,18 @@ export function createLogin(options: LoginOptions): Router {
   const visits = createUpstreamVisits({ ...options, upstreams });
   const ways = { issuers: options.upstreams.map(({ issuer }) => issuer) };
   const findInteraction = createInteractionFinder(options);
-  addAssetRoutes(router, options.assets);
-  addEnrolmentRoutes(router, wrappers, options, enrolment);
-  const onChanged: LoginEvents['onAccountChanged'] = (change) => {
+  const onChanged = (change: { accountId: string; what: AccountNotice }) => {
     options.events.onAccountChanged(change);
   };
+  addAssetRoutes(router, options.assets);
+  addEnrolmentRoutes(router, wrappers, options, enrolment);
   addAccountRoutes(router, wrappers, {
-    ...options, owners, ways, onChanged, adding: createPasskeyAdding({ ...options, ceremonies }), describeIdentities: createIdentityDescriber({ ...options, visits }),
+    ...options, owners, ways, adding: createPasskeyAdding({ ...options, ceremonies }), describeIdentities: createIdentityDescriber({ ...options, visits }),
+    describeSessions: createSessionDescriber(options),
+    onChanged,
   });
   addAccountApi(router, { ...options, ways, onChanged });
+  addSessionRoutes(router, wrappers, { ...options, owners, onChanged });
   addUpstreamRoutes(router, wrappers, { ...options, owners, visits, ways, findInteraction });
   addSignInRoutes(router, wrappers, options, { signIns, visits, findInteraction });
   return router;

@@ -32,6 +32,27 @@ export interface IdentityRow {
   readonly lastUsedAt?: Date | undefined;
 }
 
+/** Where the account is signed in. */
+export interface SessionRow {
+  /** Names it in this page's addresses. */
+  readonly key: string;
+  readonly client: string;
+  /** As its client said it: shown, and believed of nobody. */
+  readonly device: string | undefined;
+  readonly ip: string | undefined;
+  readonly startedAt: Date;
+  readonly usedAt: Date;
+  readonly endsAt: Date;
+}
+
+/** A session that was ended for a reason that its person should know. */
+export interface EndedSessionRow {
+  readonly client: string;
+  readonly device: string | undefined;
+  readonly endedAt: Date;
+  readonly by: 'reuse' | 'admin';
+}
+
 export interface AccountOptions {
   readonly name: string;
   readonly email: string;
@@ -39,6 +60,8 @@ export interface AccountOptions {
   readonly isFresh: boolean;
   readonly passkeys: readonly PasskeyRow[];
   readonly identities: readonly IdentityRow[];
+  readonly sessions: readonly SessionRow[];
+  readonly ended: readonly EndedSessionRow[];
   /** Upstreams that could be linked. */
   readonly linkable: readonly { readonly id: string; readonly name: string }[];
   /** What was done just now. */
@@ -60,7 +83,7 @@ export function isAccountNotice(value: unknown): value is AccountNotice {
 
 const PATH = '/login/account';
 
-export function accountPage({ name, email, isFresh, passkeys, identities, linkable, notice, issuer }: AccountOptions): Page {
+export function accountPage({ name, email, isFresh, passkeys, identities, sessions, ended, linkable, notice, issuer }: AccountOptions): Page {
   const { account } = texts;
   const host = hostOf(issuer);
   return {
@@ -73,12 +96,14 @@ ${notice !== undefined && html`<p class="notice" role="status">${account.notices
 <p>${named(name)}</p>
 <p class="aside">${addressed(email)}</p>
 </div></div>
+${ended.map(endedNotice)}
 ${!isFresh && confirmFirst()}
 <h2 id="passkeys">${account.passkeys}</h2>
 ${passkeys.length === 0 ? html`<p class="aside">${account.noPasskeys}</p>` : html`<ul class="rows" aria-labelledby="passkeys">
 ${passkeys.map(passkeyRow)}</ul>`}
 ${isFresh && ceremonyForm({ kind: 'registration', path: `${PATH}/passkeys`, note: texts.enrol.note, button: account.add, script: texts.enrol.script(host) })}
 ${(identities.length > 0 || linkable.length > 0) && identitySection({ identities, linkable, isFresh })}
+${sessionSection(sessions)}
 <h2>${account.signOut}</h2>
 <p class="aside">${account.signOutNote}</p>
 <p><a class="button" href="/oauth/logout">${account.signOutButton}</a></p>`,
@@ -110,6 +135,25 @@ ${isFresh && html`<form method="post" action="${PATH}/identities/${encodeURIComp
 `)}</ul>`}
 ${isFresh && linkable.map(({ id, name }) => html`<form method="post" action="${PATH}/link/${encodeURIComponent(id)}"><button class="button" type="submit">${account.link(name)}</button></form>
 `)}`;
+}
+
+function endedNotice({ client, device, endedAt, by }: EndedSessionRow): Html {
+  const { account } = texts;
+  return html`<p class="notice warning" role="status">${account.ended[by]({ client: named(client), device: device === undefined ? undefined : named(device), at: momentOf(endedAt) })}</p>
+`;
+}
+
+function sessionSection(sessions: readonly SessionRow[]): Html {
+  const { account } = texts;
+  if (sessions.length === 0) return html`<h2>${account.sessions}</h2>
+<p class="aside">${account.noSessions}</p>`;
+  return html`<h2 id="sessions">${account.sessions}</h2>
+<ul class="rows" aria-labelledby="sessions">
+${sessions.map(({ key, client, device, ip, startedAt, usedAt, endsAt }) => html`<li><div><p>${named(device ?? client)}</p>
+<p class="aside">${device !== undefined && html`${named(client)}<br>`}${account.since(momentOf(startedAt))}<br>${account.lastUsed(momentOf(usedAt), ip)}<br>${account.until(momentOf(endsAt))}</p></div>
+<form method="post" action="${PATH}/sessions/${encodeURIComponent(key)}/end"><button class="button small" type="submit">${account.end}<span class="unseen"> ${named(device ?? client)}</span></button></form></li>
+`)}</ul>
+${sessions.length > 1 && html`<form method="post" action="${PATH}/sessions/end"><button class="button" type="submit">${account.endAll}</button></form>`}`;
 }
 
 export function passkeyPage({ passkey, isFresh, issuer }: PasskeyOptions): Page {

@@ -42,6 +42,12 @@ const SCOPES: Readonly<Record<string, string>> = {
   offline_access: 'Keep access while you are away, until it is revoked',
 };
 
+interface EndedSession {
+  readonly client: Html;
+  readonly device: Html | undefined;
+  readonly at: Html;
+}
+
 export const texts = {
   passkey: {
     noScript: 'Passkeys need JavaScript. Turn it on for this site, then reload the page.',
@@ -139,6 +145,8 @@ export const texts = {
       passkey_removed: 'The passkey was removed. It no longer signs you in here; your device may still list it.',
       identity_linked: 'The sign-in was linked.',
       identity_unlinked: 'The sign-in was unlinked.',
+      session_ended: 'The session was ended.',
+      sessions_ended: 'All sessions were ended. Whoever is signed in on a command line or in an application has to sign in again.',
     },
     confirm: 'You signed in a while ago. To change how you sign in, first confirm that it is you.',
     confirmButton: 'Confirm it is you',
@@ -153,8 +161,19 @@ export const texts = {
     linked: (at: Html): Html => html`Linked ${at}`,
     unlink: 'Unlink',
     link: (name: string): string => `Link ${name}`,
+    sessions: 'Where you are signed in',
+    noSessions: 'No command line or application is signed in.',
+    since: (at: Html): Html => html`Since ${at}`,
+    lastUsed: (at: Html, ip: string | undefined): Html => html`Last used ${at}${ip !== undefined && html`, from <code>${ip}</code>`}`,
+    until: (at: Html): Html => html`Ends ${at}`,
+    end: 'End',
+    endAll: 'End all of them',
+    ended: {
+      reuse: ({ client, device, at }: EndedSession): Html => html`A session of ${client}${device !== undefined && html` on ${device}`} was ended on ${at}, because its token came twice: somebody may have had a copy. If you cannot explain it, have that machine looked at.`,
+      admin: ({ client, device, at }: EndedSession): Html => html`A session of ${client}${device !== undefined && html` on ${device}`} was ended by an administrator on ${at}.`,
+    },
     signOut: 'Sign out here',
-    signOutNote: 'Signs you out in this browser. Command lines and applications that are signed in stay so until their session ends.',
+    signOutNote: 'Signs you out in this browser. Command lines and applications stay signed in; end them above.',
     signOutButton: 'Sign out',
   },
 

@@ -72,11 +72,11 @@ describe('the issuer', () => {
 });
 
 describe('refresh', () => {
-  it('happens a minute before the access token expires, not earlier', async () => {
-    await sandbox.editSession({ access_token_expires_at: new Date(Date.now() + 75_000).toISOString() });
+  it('happens when half of the access token’s life is over, not earlier', async () => {
+    await sandbox.editSession({ access_token_expires_at: new Date(Date.now() + 310_000).toISOString() });
     await sandbox.runHere(['credential', 'token']);
     expect(fake.counts.refreshes).toBe(0);
-    await sandbox.editSession({ access_token_expires_at: new Date(Date.now() + 55_000).toISOString() });
+    await sandbox.editSession({ access_token_expires_at: new Date(Date.now() + 290_000).toISOString() });
     const { status, stdout } = await sandbox.runHere(['credential', 'token']);
     expect(status).toBe(0);
     expect(fake.counts.refreshes).toBe(1);

@@ -255,6 +255,7 @@ describe('the refresh token', () => {
     expect(next.status).toBe(200);
     expect(next.body.refresh_token).not.toBe(tokens.refresh_token);
     expect(decodeJwt(next.body.access_token)).toMatchObject({ sub: decodeJwt(tokens.access_token).sub, amr: ['pop', 'user', 'mfa'], auth_time: decodeJwt(tokens.access_token).auth_time });
+    issuer.clock.advance(31); // a moment later it gets the same answer: flows/refresh.test.ts
     expectRefusal(await refresh(tokens.refresh_token), 400, 'invalid_grant', /./);
     expectRefusal(await refresh(next.body.refresh_token), 400, 'invalid_grant', /./);
     expectRefusal(await postToken(issuer.url, exchangeForm(next.body.access_token)), 400, 'invalid_request', 'its session has ended');
@@ -265,10 +266,11 @@ describe('the refresh token', () => {
     expectRefusal(await refresh(tokens.refresh_token, 'other-cli'), 400, 'invalid_grant', /./);
   });
 
-  test('gives tokens to exactly one of 40 parallel tries', async () => {
+  test('gives one successor to 40 parallel tries', async () => {
     const tokens = await signIn(issuer.url, person);
     const answers = await Promise.all(Array.from({ length: 40 }, () => refresh(tokens.refresh_token)));
-    expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);
+    expect(answers.filter(({ status }) => status === 200)).toHaveLength(40);
+    expect(new Set(answers.map(({ body }) => body.refresh_token as string)).size).toBe(1);
   });
 });
 

@@ -3,7 +3,7 @@ import { decodeJwt } from 'jose';
 import { createMaker } from '../support/attestation_maker.ts';
 import { createBrowser, enrol, type Browser } from '../support/browser.ts';
 import { startTestIssuer, type TestIssuer } from '../support/issuer_in_process.ts';
-import { signIn } from '../support/oauth.ts';
+import { exchangeForm, postToken, signIn } from '../support/oauth.ts';
 import { openAccount, readAccountPage, signInToAccount } from '../support/account_page.ts';
 import { query } from '../support/services.ts';
 import { createSoftwarePasskey, type SoftwarePasskey, type SoftwarePasskeyOptions } from '../support/software_passkey.ts';
@@ -37,6 +37,60 @@ async function addPasskey(browser: Browser, passkey: SoftwarePasskey) {
 
 const remove = (browser: Browser, { id }: SoftwarePasskey) => browser.postForm(`${issuer.url}${PASSKEYS}/${id}/remove`);
 const readRow = async ({ id }: SoftwarePasskey) => (await query(issuer.databaseUrl, 'SELECT * FROM passkeys WHERE id = $1', [id]))[0]!;
+
+const post = (browser: Browser, path: string, headers: Record<string, string> = {}) => browser.postForm(`${issuer.url}/login/account/sessions/${path}`, headers);
+
+describe('sessions', () => {
+  const exchanges = async (token: string) => (await postToken(issuer.url, exchangeForm(token))).status === 200;
+
+  test('are listed with where and when, and ended one by one or all at once', async () => {
+    const owner = await createOwner();
+    const [one, two, three] = [await signIn(issuer.url, owner), await signIn(issuer.url, owner), await signIn(issuer.url, owner)];
+    const { text } = await readAccountPage(owner.browser, issuer.url);
+    const keys = [...text.matchAll(/sessions\/([^"/]+)\/end/g)].map(([, key]) => key);
+    expect(new Set(keys)).toEqual(new Set([one, two, three].map(({ access_token: token }) => decodeJwt(token).grant_id)));
+    expect(text).toContain('127.0.0.1');
+    const ended = await post(owner.browser, `${decodeJwt(one.access_token).grant_id as string}/end`);
+    expect([ended.status, ended.headers.get('location')]).toEqual([303, '/login/account?done=session_ended']);
+    expect([await exchanges(one.access_token), await exchanges(two.access_token)]).toEqual([false, true]);
+    expect((await post(owner.browser, 'end')).status).toBe(303);
+    expect([await exchanges(two.access_token), await exchanges(three.access_token)]).toEqual([false, false]);
+    expect((await readAccountPage(owner.browser, issuer.url)).text).toContain('No command line or application is signed in.');
+  });
+
+  test('can be ended though the sign-in is a while ago', async () => {
+    const owner = await createOwner();
+    const tokens = await signIn(issuer.url, owner);
+    issuer.clock.advance(700);
+    expect((await post(owner.browser, 'end')).status).toBe(303);
+    const again = await postToken(issuer.url, { grant_type: 'refresh_token', client_id: 'vouch-cli', refresh_token: tokens.refresh_token });
+    issuer.clock.advance(-700);
+    expect(again.body.error).toBe('invalid_grant');
+  });
+
+  test('of another account, or from another site, are not', async () => {
+    const [owner, other] = [await createOwner(), await createOwner()];
+    const tokens = await signIn(issuer.url, owner);
+    const key = decodeJwt(tokens.access_token).grant_id as string;
+    expect((await post(other.browser, `${key}/end`)).status).toBe(404);
+    expect((await post(other.browser, 'end')).status).toBe(303);
+    expect((await post(createBrowser(issuer.url), `${key}/end`)).status).toBe(400);
+    expect((await post(owner.browser, `${key}/end`, { Origin: 'https://evil.example', 'Sec-Fetch-Site': 'cross-site' })).status).toBe(403);
+    for (const odd of ['%00', 'x'.repeat(65), '%27']) expect((await post(owner.browser, `${odd}/end`)).status).toBe(404);
+    expect(await exchanges(tokens.access_token)).toBe(true);
+  });
+
+  test('one that ended because its token came twice is told of', async () => {
+    const owner = await createOwner();
+    const { refresh_token: token } = await signIn(issuer.url, owner);
+    const form = { grant_type: 'refresh_token', client_id: 'vouch-cli', refresh_token: token };
+    await postToken(issuer.url, form);
+    issuer.clock.advance(31);
+    await postToken(issuer.url, form);
+    issuer.clock.advance(-31);
+    expect((await readAccountPage(owner.browser, issuer.url)).text).toContain('because its token came twice');
+  });
+});
 
 describe('the account page', () => {
   test('asks for a sign-in first, and then says who one is', async () => {

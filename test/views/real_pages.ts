@@ -10,6 +10,12 @@ const passkeys: readonly PasskeyRow[] = [
 ];
 const identities = [{ key: 'k', upstream: 'Google', email: 'ada.lovelace@example.com', linkedAt: at(3), lastUsedAt: at(21) }];
 const upstreams = [{ id: 'google', name: 'Google' }, { id: 'entra', name: 'Microsoft' }];
+const sessions = [
+  { key: 's1', client: 'vouch', device: 'ada-laptop (darwin)', ip: '203.0.113.7', startedAt: at(24), usedAt: at(24), endsAt: at(25) },
+  { key: 's2', client: 'Payroll', device: undefined, ip: '2001:db8:85a3::8a2e:370:7334', startedAt: at(23), usedAt: at(24), endsAt: at(25) },
+];
+const ended = [{ client: 'vouch', device: 'build-host-17.internal.example.com (linux)', endedAt: at(24), by: 'reuse' as const }];
+const none = { sessions: [], ended: [] };
 const ada = { name: 'Ada Lovelace', email: 'ada.lovelace@example.com', issuer };
 
 /** Every page as somebody would see it. */
@@ -22,9 +28,9 @@ export const REAL_PAGES: Readonly<Record<string, string>> = {
   'sign-in-app': pages.renderSignInPage({ uid: 'u', clientName: 'Payroll', isCli: false, issuer, upstreams }),
   'sign-in-account': pages.renderSignInPage({ uid: 'u', clientName: 'Vouch', isCli: false, isOwn: true, issuer, upstreams }),
   consent: pages.renderConsentPage({ uid: 'u', clientName: 'Payroll', email: ada.email, scopes: ['openid', 'email'], redirectHost: 'payroll.example.com' }),
-  account: pages.renderAccountPage({ ...ada, isFresh: true, passkeys, identities, linkable: [upstreams[1]!], notice: 'passkey_added' }),
-  'account-stale': pages.renderAccountPage({ ...ada, isFresh: false, passkeys, identities, linkable: [] }),
-  'account-bare': pages.renderAccountPage({ ...ada, isFresh: true, passkeys: [], identities: [], linkable: [] }),
+  account: pages.renderAccountPage({ ...ada, isFresh: true, passkeys, identities, sessions, ended, linkable: [upstreams[1]!], notice: 'passkey_added' }),
+  'account-stale': pages.renderAccountPage({ ...ada, isFresh: false, passkeys, identities, ...none, sessions, linkable: [] }),
+  'account-bare': pages.renderAccountPage({ ...ada, isFresh: true, passkeys: [], identities: [], ...none, linkable: [] }),
   passkey: pages.renderPasskeyPage({ passkey: passkeys[1]!, isFresh: true, issuer }),
   'passkey-stale': pages.renderPasskeyPage({ passkey: passkeys[0]!, isFresh: false, issuer }),
   'not-signed-in': pages.renderNotSignedInPage(),

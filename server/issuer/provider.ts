@@ -53,6 +53,7 @@ export function createProvider(options: ProviderOptions, snapshot: KeySnapshot):
   provider.use(answerRefreshesOnce({ ...options, underWay: options.refreshes, noteRefusal: noteRefusedRefresh(options) }));
   provider.use(refuseToSign(options, snapshot));
   provider.use(recordTokens(options));
+  provider.use(awaitEndings);
   provider.use(noteSessions(options));
   provider.use(addSessionEnd(options));
   provider.use(leaveAccessTokenUnbound);
@@ -124,6 +125,15 @@ function addSessionEnd({ clock }: ProviderOptions) {
   };
 }
 
+/** What a request's listener began, by the request's context: a listener cannot make the answer wait. */
+const ENDINGS = new WeakMap<object, Promise<void>>();
+
+/** Whoever is told that a session is over sees it so at once. */
+async function awaitEndings(ctx: KoaContextWithOIDC, next: () => Promise<unknown>): Promise<void> {
+  await next();
+  await ENDINGS.get(ctx);
+}
+
 /**
  * Says where and when a session begins and goes on, before its tokens leave: one that its person could not see or end is
  * none. The library's answer becomes 503 otherwise.
@@ -184,9 +194,9 @@ function attachListeners(provider: Provider, options: ProviderOptions): void {
     // At the token endpoint a grant is revoked when a code or a refresh token comes a second time.
     const isReuse = ctx.oidc.route === 'token';
     if (isReuse) events.onReused({ clientId: ctx.oidc.client?.clientId, grantId });
-    options.sessions.endGrant(grantId, isReuse ? 'reuse' : 'client').catch((error: unknown) => {
+    ENDINGS.set(ctx, options.sessions.endGrant(grantId, isReuse ? 'reuse' : 'client').catch((error: unknown) => {
       events.onFailure({ route: ctx.oidc.route, error: error as Error });
-    });
+    }));
   });
   provider.on('authorization.error', onRefused);
   provider.on('revocation.error', onRefused);

@@ -1,5 +1,6 @@
 import { createBatch } from '../lib/batch.ts';
 import { Conflict } from '../lib/errors.ts';
+import type { Database, Query } from './database.ts';
 import { guardStore } from './failure.ts';
 import type { Account, Prisma, PrismaClient } from './generated/prisma/client.ts';
 import { toPasskey, toPasskeyRow, type AttestationBytes, type PasskeyRecord } from './passkeys_sql.ts';
@@ -67,9 +68,9 @@ export interface AccountStore {
 /** Any number will do that nothing else in this database locks on. */
 const INVITATION_LOCK = 8_247_310_553;
 
-export function createAccountStore(prisma: PrismaClient): AccountStore {
+export function createAccountStore({ prisma, query }: Pick<Database, 'prisma' | 'query'>): AccountStore {
   return {
-    find: createFind(prisma),
+    find: createFind(query),
     list: (kind, limit) =>
       guardStore('list accounts', async () => {
         const rows = await prisma.account.findMany({ where: { kind }, orderBy: { email: 'asc' }, take: limit });
@@ -168,19 +169,21 @@ async function giveToOwner(tx: Prisma.TransactionClient, { id, email, name, role
 
 export const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
-/** Asked with every exchange, so by hand: one question for an account and its groups, and for all who wait. */
-function createFind(prisma: PrismaClient): AccountStore['find'] {
+/** Asked with every token: past Prisma, and one question for all who wait. */
+function createFind(query: Query): AccountStore['find'] {
   interface Row {
     id: string; kind: string; email: string; email_verified: boolean; name: string; role: string; status: string; created_at: Date; owner_id: string | null; hosted_domain: string | null;
     external_id: string | null; awaits_owner: boolean; suspended_by: string | null; groups: string[];
   }
   const find = createBatch<string, Awaited<ReturnType<AccountStore['find']>>>(
     async (ids) => {
-      const rows = await prisma.$queryRaw<Row[]>`
-        SELECT id, kind, email, email_verified, name, role, status, created_at, owner_id, hosted_domain, external_id, awaits_owner, suspended_by,
+      const { rows } = await query(
+        `SELECT id, kind, email, email_verified, name, role, status, created_at, owner_id, hosted_domain, external_id, awaits_owner, suspended_by,
           ARRAY(SELECT group_name FROM group_members WHERE account_id = accounts.id ORDER BY group_name) AS groups
-        FROM accounts WHERE id = ANY(${ids}::uuid[])`;
-      return new Map(rows.map((row) => [row.id, {
+        FROM accounts WHERE id = ANY($1::uuid[])`,
+        [ids],
+      );
+      return new Map((rows as Row[]).map((row) => [row.id, {
         ...toAccount({
           ...row, emailVerified: row.email_verified, createdAt: row.created_at, ownerId: row.owner_id, hostedDomain: row.hosted_domain,
           externalId: row.external_id, awaitsOwner: row.awaits_owner, suspendedBy: row.suspended_by,

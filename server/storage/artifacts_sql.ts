@@ -1,12 +1,13 @@
 import { createBatch } from '../lib/batch.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Artifact, ArtifactStore, DurableArtifactStore } from './artifacts.ts';
+import type { Database, Query } from './database.ts';
 import { guardStore } from './failure.ts';
 import type { OidcArtifact, Prisma, PrismaClient } from './generated/prisma/client.ts';
 import type { JsonObject } from './json.ts';
 
 /** What must not be lost and must be used once, in Postgres. */
-export function createSqlArtifacts(prisma: PrismaClient, clock: Clock): DurableArtifactStore {
+export function createSqlArtifacts({ prisma, query }: Pick<Database, 'prisma' | 'query'>, clock: Clock): DurableArtifactStore {
   const alive = (): Prisma.OidcArtifactWhereInput => ({ OR: [{ expiresAt: null }, { expiresAt: { gt: clock.now() } }] });
   const findBy = (where: Prisma.OidcArtifactWhereInput) =>
     guardStore('find an artifact', async () => {
@@ -36,7 +37,7 @@ export function createSqlArtifacts(prisma: PrismaClient, clock: Clock): DurableA
         const { count } = await prisma.oidcArtifact.createMany({ data: [{ model, id, ...toRow(artifact, expiresAt) }], skipDuplicates: true });
         return count === 1;
       }),
-    find: createFind(prisma, clock),
+    find: createFind(query, clock),
     findByUid: (model, uid) => findBy({ model, uid }),
     findByUserCode: (model, userCode) => findBy({ model, userCode }),
     consume: (model, id) =>
@@ -63,8 +64,8 @@ export function createSqlArtifacts(prisma: PrismaClient, clock: Clock): DurableA
   };
 }
 
-/** Asked with every exchange, for its session: by hand, and one question for all who wait. */
-function createFind(prisma: PrismaClient, clock: Clock): ArtifactStore['find'] {
+/** Asked with every exchange, for its session: past Prisma, and one question for all who wait. */
+function createFind(query: Query, clock: Clock): ArtifactStore['find'] {
   interface Row {
     model: string; id: string; payload: JsonObject; grant_id: string | null; uid: string | null; user_code: string | null; consumed_at: Date | null; expires_at: Date | null;
   }
@@ -73,10 +74,12 @@ function createFind(prisma: PrismaClient, clock: Clock): ArtifactStore['find'] {
   const find = createBatch<string, Row>(
     async (keys) => {
       const [models, ids] = [keys.map((key) => key.slice(0, key.indexOf(' '))), keys.map((key) => key.slice(key.indexOf(' ') + 1))];
-      const rows = await prisma.$queryRaw<Row[]>`
-        SELECT model, id, payload, grant_id, uid, user_code, consumed_at, expires_at FROM oidc_artifacts
-        WHERE (model, id) IN (SELECT * FROM unnest(${models}::text[], ${ids}::text[]))`;
-      return new Map(rows.map((row) => [keyOf(row.model, row.id), row]));
+      const { rows } = await query(
+        `SELECT model, id, payload, grant_id, uid, user_code, consumed_at, expires_at FROM oidc_artifacts
+        WHERE (model, id) IN (SELECT * FROM unnest($1::text[], $2::text[]))`,
+        [models, ids],
+      );
+      return new Map((rows as Row[]).map((row) => [keyOf(row.model, row.id), row]));
     },
     { largest: 500 },
   );

@@ -91,7 +91,7 @@ export async function openStorage({ databaseUrl, redisUrl, dataDir, clock, onRed
   const { prisma } = database;
   return {
     keys: createKeyStore(prisma),
-    accounts: createAccountStore(prisma),
+    accounts: createAccountStore(database),
     people: createPeopleStore(prisma),
     groups: createGroupStore(prisma),
     directoryGroups: createDirectoryGroupStore(prisma),
@@ -102,7 +102,7 @@ export async function openStorage({ databaseUrl, redisUrl, dataDir, clock, onRed
     clients: createClientStore(prisma),
     audiences: createAudienceStore(prisma),
     audit: createAuditStore(database),
-    durable: createSqlArtifacts(prisma, clock),
+    durable: createSqlArtifacts(database, clock),
     volatile: artifacts,
     transient,
     hints,

@@ -43,6 +43,15 @@ describe.each([['embedded', DRIVERS.embedded], ['postgres', DRIVERS.postgres]] a
       expect(await findAdmins()).toHaveLength(1);
     });
 
+    test('the last two never take each other away, however often they try', async () => {
+      const [a, b, c, d] = admins as [AccountRecord, AccountRecord, AccountRecord, AccountRecord];
+      for (const { id } of [c, d]) await storage.people.setRole(id, 'member');
+      for (let round = 0; round < 25; round += 1) {
+        expect((await Promise.all([storage.people.suspend(a.id, 'x'), storage.people.suspend(b.id, 'x')])).sort()).toEqual(['changed', 'last_admin']);
+        for (const { id } of [a, b]) await storage.people.resume(id);
+      }
+    });
+
     test('one who cannot come in by anything does not count', async () => {
       const [last] = admins as [AccountRecord];
       await storage.people.add(createAccount({ role: 'admin' }));

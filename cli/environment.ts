@@ -16,6 +16,8 @@ export interface Environment {
   readonly shell: string | undefined;
   /** Everything, for the commands that `vouch exec` starts and for what would shadow a credential. */
   readonly variables: Readonly<Record<string, string | undefined>>;
+  /** Whether this is somebody's ssh session, with no screen of its own: SSH_CONNECTION, and neither DISPLAY nor WAYLAND_DISPLAY. */
+  readonly isRemote: boolean;
   /** BROWSER: the command that opens an address. */
   readonly browser: string | undefined;
   /** NO_COLOR (any value) and TERM=dumb forbid colour. */
@@ -34,6 +36,7 @@ export function readEnvironment(variables: NodeJS.ProcessEnv): Environment {
     caFile: takeSet(variables['VOUCH_CA_FILE']),
     shell: takeSet(variables['SHELL']),
     variables,
+    isRemote: takeSet(variables['SSH_CONNECTION']) !== undefined && takeSet(variables['DISPLAY']) === undefined && takeSet(variables['WAYLAND_DISPLAY']) === undefined,
     browser: takeSet(variables['BROWSER']),
     allowsColour: takeSet(variables['NO_COLOR']) === undefined && variables['TERM'] !== 'dumb',
     isDebugging: takeSet(variables['VOUCH_DEBUG']) !== undefined,

@@ -19,6 +19,7 @@ const ADMIN_SCOPES: Readonly<Record<AdminScope, true>> = {
   'keys:read': true, 'keys:write': true, 'audiences:read': true, 'audiences:write': true, 'accounts:read': true, 'accounts:write': true, 'audit:read': true,
 };
 const ADMIN_SCOPE = ['openid', ...Object.keys(ADMIN_SCOPES)].join(' ');
+const DEVICE_CODE = 'urn:ietf:params:oauth:grant-type:device_code';
 const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
 const ACCESS_TOKEN_TYPE = 'urn:ietf:params:oauth:token-type:access_token';
 const ID_TOKEN_TYPE = 'urn:ietf:params:oauth:token-type:id_token';
@@ -53,11 +54,31 @@ export interface SignInRequest {
   readonly state: string;
 }
 
+/** A sign-in that a person confirms in a browser elsewhere (RFC 8628). */
+export interface DeviceSignIn {
+  /** Where the person enters the code. */
+  readonly url: string;
+  readonly code: string;
+  /** Milliseconds since 1970. */
+  readonly expiresAt: number;
+  /** How long to wait between two polls; 5 s if the issuer does not say. */
+  readonly intervalMs: number;
+  /** Asks once. Throws `CliError`; an `IssuerRefusal` keeps the code of RFC 8628 3.5. */
+  readonly poll: () => Promise<TokenSet & { readonly email: string }>;
+}
+
+/** What this machine says of itself, for the page on which it is recognised. */
+export interface DeviceDescription {
+  readonly name: string;
+  readonly os: string;
+}
+
 /** Every method throws `CliError`: network, refused, or notSignedIn (`refresh` of an ended session). */
 export interface Issuer {
   readonly startSignIn: (request: SignInRequest) => Promise<SignIn<TokenSet & { readonly email: string }>>;
   /** Signs in for the admin API (RFC 8707); whether the person is an admin is said when the token is used. */
   readonly startAdminSignIn: (request: SignInRequest) => Promise<SignIn<AdminToken>>;
+  readonly startDeviceSignIn: (device: DeviceDescription) => Promise<DeviceSignIn>;
   /** The old refresh token is void from the moment this is sent. */
   readonly refresh: (session: Pick<TokenSet, 'refreshToken' | 'proofKey'>) => Promise<TokenSet>;
   /** Mints a federation ID token (RFC 8693); without an audience the issuer's default holds. */
@@ -81,6 +102,7 @@ export async function connectIssuer({ issuer, clock }: { issuer: string; clock: 
       config, request, clock, attempt, wants: { scope: ADMIN_SCOPE, resource: `${config.serverMetadata().issuer}/admin` }, isBound: false,
       read: (answer, askedAt) => ({ accessToken: checkToken(answer.access_token), expiresAt: readExpiry(answer, askedAt) }),
     })),
+    startDeviceSignIn: (device) => attempt(() => startDeviceSignIn({ config, device, clock, attempt, issuer })),
     refresh: (session) => attempt(() => refresh(config, session, clock)),
     exchange: (accessToken, audience) => attempt(() => exchange(config, accessToken, audience)),
     revoke: (refreshToken) => attempt(() => oauth.tokenRevocation(config, refreshToken, { token_type_hint: 'refresh_token' })),
@@ -149,6 +171,34 @@ async function startSignIn<T>({ config, request: { redirectUri, state }, clock, 
       const proofKey = isBound ? await createProofKey(config) : undefined;
       const askedAt = clock();
       return read(await oauth.authorizationCodeGrant(config, callback, checks, undefined, await proveKey(config, proofKey)), askedAt, proofKey);
+    }),
+  };
+}
+
+interface DeviceSignInParts extends Pick<SignInParts<unknown>, 'config' | 'clock' | 'attempt'> {
+  readonly device: DeviceDescription;
+  readonly issuer: string;
+}
+
+async function startDeviceSignIn({ config, device, clock, attempt, issuer }: DeviceSignInParts): Promise<DeviceSignIn> {
+  if (config.serverMetadata().device_authorization_endpoint === undefined) {
+    throw new CliError('refused', `the issuer ${issuer} does not offer sign-in by code`, { hints: ['run `vouch login` on a machine with a browser'] });
+  }
+  const proofKey = await createProofKey(config);
+  const proof = await proveKey(config, proofKey);
+  const startedAt = clock();
+  const answer = await oauth.initiateDeviceAuthorization(config, { scope: SCOPE, device_name: device.name, device_os: device.os });
+  const { device_code: deviceCode, user_code: code, verification_uri: url, expires_in: expiresIn, interval = 5 } = answer;
+  if (checkEndpoint(url) !== undefined) throw createUnusable('names a page for the code that cannot be trusted');
+  return {
+    url,
+    code: quoteSafely(code),
+    expiresAt: startedAt + expiresIn * 1000,
+    intervalMs: interval * 1000,
+    poll: () => attempt(async () => {
+      const askedAt = clock();
+      const given = await oauth.genericGrantRequest(config, DEVICE_CODE, { device_code: deviceCode }, proof);
+      return { ...readTokens(given, askedAt, proofKey), email: readEmail(given) };
     }),
   };
 }

@@ -1,7 +1,8 @@
-// vouch login: signs in in the browser and keeps the session.
+// vouch login: signs in in the browser, here or elsewhere, and keeps the session.
 import { randomUUID } from 'node:crypto';
 import { purgeCache } from './cache.ts';
 import { saveIssuer } from './config.ts';
+import { signInByCode } from './device_sign_in.ts';
 import { withFileLock, type Home } from './home.ts';
 import { printNote } from './output.ts';
 import { readSession, writeSession, type Session } from './session.ts';
@@ -16,12 +17,15 @@ export interface LoginInput extends BrowserChoice {
   /** `--issuer`, and VOUCH_ISSUER; the option wins. */
   readonly issuerOption: string | undefined;
   readonly issuerVariable: string | undefined;
+  /** Whether this is an ssh session without a screen: its browser is elsewhere. */
+  readonly isRemote?: boolean;
 }
 
 /** Signs in and stores the session. Throws `CliError`: usage, configuration, network, refused, other (5 minutes passed). */
-export async function login({ home, clock, connect, issuerOption, issuerVariable, ...browserChoice }: LoginInput): Promise<void> {
+export async function login({ home, clock, connect, issuerOption, issuerVariable, isRemote = false, ...browserChoice }: LoginInput): Promise<void> {
   const issuer = await chooseIssuer(home, issuerOption, issuerVariable);
   const connection = await connect(issuer);
+  if (isRemote) printNote('note: this is an ssh session without a screen; `vouch login --device` signs in with the browser of another machine');
   const given = await signInWithBrowser({
     ...browserChoice, issuer,
     start: connection.startSignIn,
@@ -29,6 +33,18 @@ export async function login({ home, clock, connect, issuerOption, issuerVariable
       await keepSession(home, { id: randomUUID(), issuer, ...tokens });
       return { sentence: `${tokens.email} is signed in at ${issuer}.` };
     },
+  });
+  printNote(describeSession({ issuer, ...given }, clock()));
+}
+
+/** Signs in with a code that is confirmed in a browser elsewhere, and stores the session. Throws `CliError`: usage, configuration, network, refused, other (the code expired). */
+export async function loginByDevice({ home, clock, connect, issuerOption, issuerVariable }: Pick<LoginInput, 'home' | 'clock' | 'connect' | 'issuerOption' | 'issuerVariable'>): Promise<void> {
+  const issuer = await chooseIssuer(home, issuerOption, issuerVariable);
+  const connection = await connect(issuer);
+  const given = await signInByCode({
+    issuer, clock,
+    start: connection.startDeviceSignIn,
+    keep: (tokens) => keepSession(home, { id: randomUUID(), issuer, ...tokens }),
   });
   printNote(describeSession({ issuer, ...given }, clock()));
 }

@@ -94,17 +94,12 @@ function addLogin(program: Command, { home, clock, environment }: ProgramInput):
   describe(program.command('login'), 'Sign in in the browser and keep the session.', 'vouch login --issuer https://vouch.example.com')
     .option('--issuer <URL>', 'the issuer to sign in at')
     .option('--no-browser', 'only print the address of the sign-in page')
-    .action(async (options: { issuer?: string; browser: boolean }) => {
-      const [{ login }, { createConnect }] = await Promise.all([import('./login.ts'), import('./use_session.ts')]);
-      await login({
-        home,
-        clock,
-        connect: createConnect(clock),
-        issuerOption: options.issuer,
-        issuerVariable: environment.issuer,
-        opensBrowser: options.browser,
-        browser: environment.browser,
-      });
+    .option('--device', 'show a code to enter in a browser on another machine: for ssh sessions and containers')
+    .action(async (options: { issuer?: string; browser: boolean; device?: boolean }) => {
+      const [{ login, loginByDevice }, { createConnect }] = await Promise.all([import('./login.ts'), import('./use_session.ts')]);
+      const input = { home, clock, connect: createConnect(clock), issuerOption: options.issuer, issuerVariable: environment.issuer };
+      if (options.device === true) await loginByDevice(input);
+      else await login({ ...input, opensBrowser: options.browser, browser: environment.browser, isRemote: environment.isRemote });
     });
 }
 

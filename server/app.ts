@@ -114,7 +114,7 @@ function joinRooms(parts: Parts): App {
   const pages = createPages({ assets, productName: 'Vouch' });
   const protocol = createIssuer({
     issuer, sessionSeconds, longestTokenSeconds, trustedProxies, rings: config.keys.rings, cookieKeys, keys, accounts, sessions, clients, audiences, audit, clock,
-    durable: storage.durable, volatile: storage.volatile,
+    durable: storage.durable, volatile: storage.volatile, transient: storage.transient, devicePages: pages,
     events: createProviderEvents(log, metrics),
     renderErrorPage: (error) => renderProtocolError(pages, error),
     renderSignOutPage: (options) => pages.renderSignOutPage(options),
@@ -186,7 +186,8 @@ function createBrowserGroup({ config, clock, log, metrics, storage, audit, accou
   const { issuer } = config;
   const passkeys = createPasskeys({ store: storage.passkeys, clock });
   const router = createLogin({
-    issuer, accounts, passkeys, identities, sessions, clients, upstreams: config.upstreams, sessionSeconds: config.sessionSeconds, pages, assets, clock, interactions: protocol.interactions, browserSessions: protocol.browserSessions, verifyPerson: protocol.verifyPerson,
+    issuer, accounts, passkeys, identities, sessions, clients, upstreams: config.upstreams, sessionSeconds: config.sessionSeconds, deviceLoginForbidden: config.deviceLoginForbidden,
+    pages, assets, clock, interactions: protocol.interactions, browserSessions: protocol.browserSessions, verifyPerson: protocol.verifyPerson,
     transient: storage.transient, attestationRoots: config.attestationRoots, events: createLoginEvents(log, metrics, audit, clock),
   });
   koa.use(router.routes());
@@ -390,7 +391,7 @@ function createProviderEvents(log: Log, metrics: Metrics): ProviderEvents {
 }
 
 function createLoginEvents(log: Log, metrics: Metrics, audit: Audit, clock: Clock): LoginEvents {
-  const note = (event: string, { accountId, clientId, ...detail }: { accountId: string; clientId?: string; by?: string; what?: string }) => {
+  const note = (event: string, { accountId, clientId, ...detail }: { accountId: string; clientId?: string; by?: string; what?: string; device?: { name: string | null; os: string | null; ip: string | null } }) => {
     audit.note({ kind: 'sign_in', event, at: clock.now(), accountId, clientId, detail });
   };
   return {
@@ -398,6 +399,12 @@ function createLoginEvents(log: Log, metrics: Metrics, audit: Audit, clock: Cloc
       note('signed_in', who);
       metrics.countSignIn('signed_in');
       log.info(who, 'signed in');
+    },
+    onDeviceRefused: (who) => {
+      const { accountId, clientId, reason, device } = who;
+      audit.note({ kind: 'refusal', event: 'device_login', at: clock.now(), accountId, clientId, code: 'access_denied', reason, detail: { device: { ...device } } });
+      metrics.countSignIn('refused');
+      log.info(who, 'somebody may not sign in a device');
     },
     onProvisioned: (who) => {
       note('provisioned', who);

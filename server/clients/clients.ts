@@ -49,7 +49,7 @@ const CLI_CLIENT: ClientMetadata = {
   client_name: 'vouch',
   application_type: 'native',
   token_endpoint_auth_method: 'none',
-  grant_types: [GRANT_TYPE.authorizationCode, GRANT_TYPE.refreshToken, GRANT_TYPE.tokenExchange],
+  grant_types: [GRANT_TYPE.authorizationCode, GRANT_TYPE.deviceCode, GRANT_TYPE.refreshToken, GRANT_TYPE.tokenExchange],
   response_types: ['code'],
   redirect_uris: ['http://127.0.0.1/callback', 'http://[::1]/callback'],
 };

@@ -25,6 +25,8 @@ export interface Config {
   readonly cookieKeys: Secret<readonly string[]> | undefined;
   readonly audiences: readonly string[];
   readonly hostedDomains: readonly string[];
+  /** Hosted domains whose people may not sign in by device code; `*` is everybody. */
+  readonly deviceLoginForbidden: readonly string[];
   readonly upstreams: readonly UpstreamConfig[];
   /** PEM. */
   readonly attestationRoots: readonly string[];
@@ -102,6 +104,7 @@ function toConfig(env: Environment): Config {
     cookieKeys: env.VOUCH_COOKIE_KEYS === undefined ? undefined : new Secret(env.VOUCH_COOKIE_KEYS),
     audiences: env.VOUCH_AUDIENCES,
     hostedDomains: env.VOUCH_HOSTED_DOMAINS,
+    deviceLoginForbidden: env.VOUCH_DEVICE_LOGIN_FORBIDDEN,
     upstreams: env.VOUCH_UPSTREAMS,
     attestationRoots: env.VOUCH_ATTESTATION_ROOTS,
     sessionSeconds: env.VOUCH_SESSION_SECONDS,

@@ -155,6 +155,10 @@ export const environmentSchema = z.object({
     }).default([]),
     { description: 'The company’s own e-mail domains: accounts in them get `hd`.', defaultText: 'none' },
   ),
+  VOUCH_DEVICE_LOGIN_FORBIDDEN: variable(
+    list((item) => (item === '*' || isDomainName(item) ? undefined : 'is neither a domain name in lower case nor *')).default([]),
+    { description: 'Hosted domains whose people may not sign in with `vouch login --device`, separated by spaces or commas; `*` is everybody.', defaultText: 'none: everybody may' },
+  ),
   VOUCH_UPSTREAMS: variable(upstreams.default([]), {
     description: 'The issuers that people sign in with beside passkeys (Google Workspace, Entra, Okta, any OIDC issuer), as a JSON list of `id`, `name`, `issuer`, `clientId`, `clientSecret`, `domains`, and `statesHostedDomain` for one that states `hd` as Google does. Register `<issuer>/login/upstream/<id>/callback` there.',
     defaultText: 'none', isSecret: true,

@@ -3,6 +3,7 @@ import type { Clients } from '../clients/clients.ts';
 import { hashValue } from '../crypto/digest.ts';
 import { addSeconds, toUnixSeconds, type Clock } from '../lib/clock.ts';
 import type { Artifact, ArtifactStore, DurableArtifactStore, JsonObject } from '../storage/storage.ts';
+import { claimCode, DEVICE_CODE_MODEL, findStoredId, forgetAt, isUserCode, toHandle, toStoredId } from './device_codes.ts';
 import { toProtocolError } from './failure.ts';
 import { isInRefreshWindow } from './refresh_window.ts';
 import { createReplays } from './replays.ts';
@@ -15,14 +16,15 @@ export interface AdapterDependencies {
 }
 
 /** What must be used once, or must not be lost, lives in Postgres; the rest may vanish with Redis. */
-const DURABLE = new Set(['Grant', 'AuthorizationCode', 'RefreshToken', 'DeviceCode']);
+const DURABLE = new Set(['Grant', 'AuthorizationCode', 'RefreshToken', DEVICE_CODE_MODEL]);
 
 /** Gives oidc-provider its storage: a client is looked up in our records, everything else is an artifact. */
 export function createAdapterFactory({ durable, volatile, clients, clock }: AdapterDependencies): (model: string) => Adapter {
   return (model) => {
     if (model === 'Client') return createClientAdapter(clients);
     if (model === 'ReplayDetection') return createReplayAdapter(createReplays({ volatile, durable }), clock);
-    return createArtifactAdapter(model, DURABLE.has(model) ? durable : volatile, clock);
+    const adapter = createArtifactAdapter(model, DURABLE.has(model) ? durable : volatile, clock);
+    return model === DEVICE_CODE_MODEL ? { ...adapter, ...createDeviceCodeAdapter(durable) } : adapter;
   };
 }
 
@@ -60,15 +62,7 @@ function createReplayAdapter(replays: Pick<ArtifactStore, 'add' | 'find'>, clock
 function createArtifactAdapter(model: string, store: ArtifactStore, clock: Clock): Adapter {
   // Within the window the library does not see that it was used: it would end the session. It cannot use it again all the same.
   const mayRepeat = (consumedAt: Date) => model === 'RefreshToken' && isInRefreshWindow(consumedAt, clock);
-  const restore = (artifact: Artifact | undefined, jti?: string): AdapterPayload | undefined => {
-    if (artifact === undefined) return undefined;
-    const { payload, consumedAt } = artifact;
-    return {
-      ...copyJson(payload),
-      ...(jti === undefined ? {} : { jti }),
-      ...(consumedAt === undefined || mayRepeat(consumedAt) ? {} : { consumed: toUnixSeconds(consumedAt) }),
-    };
-  };
+  const restore = (artifact: Artifact | undefined, jti?: string) => toPayload(artifact, jti, mayRepeat);
   return {
     upsert: (id, { jti: _jti, consumed: _consumed, ...payload }, expiresIn) =>
       guard(async () => {
@@ -90,6 +84,40 @@ function createArtifactAdapter(model: string, store: ArtifactStore, clock: Clock
       }),
     destroy: (id) => guard(() => store.remove(model, hashValue(id))),
     revokeByGrantId: (grantId) => guard(() => store.revokeByGrantId(model, grantId)),
+  };
+}
+
+/** The same for device codes, which a device finds by the code and a browser by the user code (device_codes.ts). */
+function createDeviceCodeAdapter(store: ArtifactStore): Pick<Adapter, 'upsert' | 'find' | 'findByUserCode'> {
+  return {
+    upsert: (code, { jti: _jti, consumed: _consumed, ...payload }) =>
+      guard(async () => {
+        const [id, until] = [toStoredId(code), forgetAt(payload)];
+        if (until === undefined) throw new TypeError('a device code expires');
+        await claimCode(store, id, payload, until);
+        await store.put(DEVICE_CODE_MODEL, id, { payload: { ...toJson(payload), storedId: id }, grantId: payload.grantId, userCode: payload.userCode }, until);
+      }),
+    find: (code) =>
+      guard(async () => {
+        const id = findStoredId(code);
+        return id === undefined ? undefined : toPayload(await store.find(DEVICE_CODE_MODEL, id), code);
+      }),
+    findByUserCode: (userCode) =>
+      guard(async () => {
+        // Most of what is typed wrong is not asked of the database.
+        const artifact = isUserCode(userCode) ? await store.findByUserCode(DEVICE_CODE_MODEL, userCode) : undefined;
+        return toPayload(artifact, toHandle(artifact?.payload.storedId));
+      }),
+  };
+}
+
+function toPayload(artifact: Artifact | undefined, jti?: string, mayRepeat: (consumedAt: Date) => boolean = () => false): AdapterPayload | undefined {
+  if (artifact === undefined) return undefined;
+  const { payload, consumedAt } = artifact;
+  return {
+    ...copyJson(payload),
+    ...(jti === undefined ? {} : { jti }),
+    ...(consumedAt === undefined || mayRepeat(consumedAt) ? {} : { consumed: toUnixSeconds(consumedAt) }),
   };
 }
 

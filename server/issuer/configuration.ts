@@ -1,4 +1,4 @@
-import { interactionPolicy, type Client, type Configuration, type KoaContextWithOIDC } from 'oidc-provider';
+import { errors, interactionPolicy, type Client, type Configuration, type KoaContextWithOIDC } from 'oidc-provider';
 import type { Accounts } from '../accounts/accounts.ts';
 import type { Audiences } from '../audiences/audiences.ts';
 import { toUnixSeconds, type Clock } from '../lib/clock.ts';
@@ -9,6 +9,7 @@ import { SCOPES, SIGNING_ALGORITHMS } from '../oauth2/vocabulary.ts';
 import { completeAccessToken } from './access_token.ts';
 import { createAdapterFactory, type AdapterDependencies } from './adapter.ts';
 import { CLIENT_AUTHENTICATION } from './discovery.ts';
+import { createDeviceFlow, DEVICE_PARAMETERS, type DeviceFlowOptions } from './device_flow.ts';
 import { toProtocolError } from './failure.ts';
 import type { Posting } from './posting_page.ts';
 import { deriveNonceSecret, PROOF_ALGORITHMS } from './proof.ts';
@@ -16,7 +17,7 @@ import { adminAudience, checkResource } from './resource.ts';
 import { ROUTES } from './routes.ts';
 import { toSigningKeys } from './signing_key.ts';
 
-export interface ConfigurationOptions extends AdapterDependencies {
+export interface ConfigurationOptions extends AdapterDependencies, DeviceFlowOptions {
   readonly issuer: string;
   readonly sessionSeconds: number;
   readonly longestTokenSeconds: number;
@@ -36,6 +37,7 @@ export interface ConfigurationOptions extends AdapterDependencies {
 const ACCESS_TOKEN_SECONDS = 600;
 const ID_TOKEN_SECONDS = 600;
 const CODE_SECONDS = 60;
+const DEVICE_CODE_SECONDS = 600;
 const INTERACTION_SECONDS = 600;
 const LARGEST_JWKS_BYTES = 64 * 1024;
 const JWKS_TIMEOUT_MS = 2_500;
@@ -53,8 +55,11 @@ export function createConfiguration(options: ConfigurationOptions, snapshot: Key
       revocation: ROUTES.revocation,
       pushed_authorization_request: ROUTES.pushedAuthorizationRequest,
       end_session: ROUTES.endSession,
+      device_authorization: ROUTES.deviceAuthorization,
+      code_verification: ROUTES.device,
     },
     scopes: [...SCOPES],
+    extraParams: DEVICE_PARAMETERS,
     // `jti` and `hd` are claims like any other to the library; all of them come with `openid`.
     claims: { openid: ['sub', 'jti', 'email', 'email_verified', 'hd', 'auth_time', 'amr', 'grant_id'], email: ['email', 'email_verified'] },
     responseTypes: ['code'],
@@ -76,7 +81,7 @@ export function createConfiguration(options: ConfigurationOptions, snapshot: Key
     interactions: { url: (_ctx, interaction) => `/login/${interaction.uid}`, policy: createPolicy() },
     cookies: {
       keys: [...cookieKeys],
-      names: { session: issuer.startsWith('https:') ? '__Host-vouch' : 'vouch', interaction: 'vouch_interaction', resume: 'vouch_resume' },
+      names: { session: nameSessionCookie(issuer), interaction: 'vouch_interaction', resume: 'vouch_resume' },
       long: { httpOnly: true, sameSite: 'lax', signed: true },
       short: { httpOnly: true, sameSite: 'lax', signed: true },
     },
@@ -86,6 +91,7 @@ export function createConfiguration(options: ConfigurationOptions, snapshot: Key
       IdToken: (ctx) => Math.min(ID_TOKEN_SECONDS, longestTokenSeconds, secondsOfGrantLeft(ctx, options)),
       RefreshToken: (ctx) => secondsOfGrantLeft(ctx, options),
       AuthorizationCode: CODE_SECONDS,
+      DeviceCode: DEVICE_CODE_SECONDS,
       Interaction: INTERACTION_SECONDS,
       Grant: sessionSeconds,
       Session: sessionSeconds,
@@ -112,6 +118,7 @@ export function createConfiguration(options: ConfigurationOptions, snapshot: Key
       // A nonce of ours in every proof: a clock that is off, or a proof made in advance, is then no matter (RFC 9449 8).
       dPoP: { enabled: true, nonceSecret: deriveNonceSecret(cookieKeys), requireNonce: () => true },
       clientCredentials: { enabled: true },
+      deviceFlow: createDeviceFlow(options),
       pushedAuthorizationRequests: { enabled: true },
       // RFC 7009 2.1: a client revokes its own tokens and no others.
       revocation: { enabled: true, allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId },
@@ -120,8 +127,9 @@ export function createConfiguration(options: ConfigurationOptions, snapshot: Key
         // No `resource` asked for: an access token for ourselves, so that every access token is an RFC 9068 JWT.
         defaultResource: (_ctx, _client, oneOf) => oneOf ?? issuer,
         useGrantedResource: () => true,
-        getResourceServerInfo: (_ctx, resource, client) =>
-          checkResource(issuer, options.audiences, resource, client).catch((error: unknown) => {
+        getResourceServerInfo: (ctx, resource, client) =>
+          // Whoever administers has a browser on the machine: that nobody is talked into it by a code is worth more.
+          ctx.oidc.route === 'device_authorization' && resource === adminAudience(issuer) ? Promise.reject(new errors.InvalidTarget('the admin API is not for device login; sign in on a machine with a browser')) : checkResource(issuer, options.audiences, resource, client).catch((error: unknown) => {
             throw toProtocolError(error);
           }),
       },
@@ -131,6 +139,10 @@ export function createConfiguration(options: ConfigurationOptions, snapshot: Key
       ctx.body = options.renderErrorPage({ code: out.error, description: out.error_description });
     },
   };
+}
+
+export function nameSessionCookie(issuer: string): string {
+  return issuer.startsWith('https:') ? '__Host-vouch' : 'vouch';
 }
 
 async function findAccount({ accounts, clock }: ConfigurationOptions, id: string, grantId: string | undefined) {
@@ -154,14 +166,14 @@ async function findAccount({ accounts, clock }: ConfigurationOptions, id: string
 
 /**
  * A native client cannot prove which program it is (RFC 8252 8.6), so a browser session alone never answers it: each time
- * a person touches their passkey for it.
+ * a person touches their passkey for it. For a device too, whatever its client: its code may have come from anybody.
  */
 function createPolicy(): interactionPolicy.DefaultPolicy {
   const { Check, base } = interactionPolicy;
   const policy = base();
   policy.get('login')?.checks.add(
     new Check('native_client', 'a native client needs a person who is present', 'login_required', (ctx) =>
-      ctx.oidc.client?.applicationType === 'native' && ctx.oidc.result?.login === undefined ? Check.REQUEST_PROMPT : Check.NO_NEED_TO_PROMPT,
+      (ctx.oidc.client?.applicationType === 'native' || ctx.oidc.entities.DeviceCode !== undefined) && ctx.oidc.result?.login === undefined ? Check.REQUEST_PROMPT : Check.NO_NEED_TO_PROMPT,
     ),
   );
   return policy;

@@ -22,6 +22,7 @@ export function renderDiscovery(issuer: string, rings: readonly SigningAlgorithm
     token_endpoint: issuer + ROUTES.token,
     userinfo_endpoint: issuer + ROUTES.userinfo,
     jwks_uri: issuer + ROUTES.jwks,
+    device_authorization_endpoint: issuer + ROUTES.deviceAuthorization,
     revocation_endpoint: issuer + ROUTES.revocation,
     end_session_endpoint: issuer + ROUTES.endSession,
     pushed_authorization_request_endpoint: issuer + ROUTES.pushedAuthorizationRequest,

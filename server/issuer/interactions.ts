@@ -4,6 +4,9 @@ import { ACCOUNT_CLIENT_ID } from '../clients/clients.ts';
 import { NotFound } from '../lib/errors.ts';
 import { SCOPES } from '../oauth2/vocabulary.ts';
 import type { Audiences } from '../audiences/audiences.ts';
+import type { ArtifactStore } from '../storage/storage.ts';
+import { findDevice } from './device_codes.ts';
+import { DENIED, describeDevice, type DeviceAsker } from './device_flow.ts';
 import { fromProtocolError } from './failure.ts';
 import { adminAudience, findResourceScopes } from './resource.ts';
 
@@ -16,10 +19,12 @@ export interface Interaction {
   readonly scopes: readonly string[];
   /** Whether the token is to be for the admin API: the person is told. */
   readonly asksToAdminister: boolean;
-  /** Whether a session somewhere else is not enough: the client asks for a sign-in now (`prompt=login`, `max_age`). */
+  /** Whether a session somewhere else is not enough: the client asks for a sign-in now (`prompt=login`, `max_age`), or a device does. */
   readonly wantsFreshSignIn: boolean;
-  /** Where the answer goes: shown to the person who is asked to agree. */
-  readonly redirectUri: string;
+  /** Where the answer goes: shown to the person who is asked to agree. Undefined for a device, which fetches it. */
+  readonly redirectUri: string | undefined;
+  /** The device that asks, where one does (RFC 8628). */
+  readonly device: DeviceAsker | undefined;
   /** Who is signed in to this browser already. */
   readonly accountId: string | undefined;
 }
@@ -39,9 +44,18 @@ export interface Interactions {
   finishConsent(request: IncomingMessage, response: ServerResponse): Promise<string>;
   /** The person said no: the client gets `access_denied`. */
   abort(request: IncomingMessage, response: ServerResponse): Promise<string>;
+  /** The person may not do this: the client gets `access_denied` with `reason`, a sentence without a full stop. */
+  refuse(request: IncomingMessage, response: ServerResponse, reason: string): Promise<string>;
 }
 
-export function createInteractions(current: () => Provider, issuer: string, audiences: Pick<Audiences, 'find'>): Interactions {
+export interface InteractionDependencies {
+  readonly issuer: string;
+  readonly audiences: Pick<Audiences, 'find'>;
+  readonly durable: Pick<ArtifactStore, 'find'>;
+  readonly trustedProxies: number;
+}
+
+export function createInteractions(current: () => Provider, { issuer, audiences, durable, trustedProxies }: InteractionDependencies): Interactions {
   const load = async (request: IncomingMessage, response: ServerResponse) => {
     const provider = current();
     const found = await provider.interactionDetails(request, response).catch((error: unknown) => {
@@ -61,17 +75,25 @@ export function createInteractions(current: () => Provider, issuer: string, audi
     return grant.save();
   };
 
+  const deny = async (request: IncomingMessage, response: ServerResponse, reason: string) => {
+    const { provider } = await load(request, response);
+    return provider.interactionResult(request, response, { error: 'access_denied', error_description: reason }, { mergeWithLastSubmission: false });
+  };
+
   return {
     find: async (request, response) => {
       const { found, client } = await load(request, response);
+      const device = found.deviceCode === undefined ? undefined : await findDevice(durable, found.deviceCode);
+      if (found.deviceCode !== undefined && device === undefined) throw new NotFound('the device code is gone');
       return {
         uid: found.uid,
         prompt: found.prompt.name,
         client: { id: client.clientId, name: client.clientName ?? client.clientId, isNative: client.applicationType === 'native', isOwn: client.clientId === ACCOUNT_CLIENT_ID },
         scopes: pickScopes(found.params.scope, SCOPES),
         asksToAdminister: readTargets(found.params.resource, issuer).includes(adminAudience(issuer)),
-        wantsFreshSignIn: found.params.max_age !== undefined || (typeof found.params.prompt === 'string' && found.params.prompt.split(' ').includes('login')),
-        redirectUri: String(found.params.redirect_uri),
+        wantsFreshSignIn: device !== undefined || found.params.max_age !== undefined || (typeof found.params.prompt === 'string' && found.params.prompt.split(' ').includes('login')),
+        redirectUri: typeof found.params.redirect_uri === 'string' ? found.params.redirect_uri : undefined,
+        device: device === undefined ? undefined : describeDevice(request, device, trustedProxies),
         accountId: found.session?.accountId,
       };
     },
@@ -89,11 +111,8 @@ export function createInteractions(current: () => Provider, issuer: string, audi
       if (accountId === undefined || found.prompt.name !== 'consent') throw new NotFound('nobody is asked to agree');
       return provider.interactionResult(request, response, { consent: { grantId: await createGrant(provider, accountId, client.clientId, found.params) } });
     },
-    abort: async (request, response) => {
-      const { provider } = await load(request, response);
-      const refusal = { error: 'access_denied', error_description: 'the person at the browser said no' };
-      return provider.interactionResult(request, response, refusal, { mergeWithLastSubmission: false });
-    },
+    abort: (request, response) => deny(request, response, DENIED),
+    refuse: deny,
   };
 }
 

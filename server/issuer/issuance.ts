@@ -6,6 +6,7 @@ import { readAddress } from '../http/address.ts';
 import type { Clock } from '../lib/clock.ts';
 import { Unavailable } from '../lib/errors.ts';
 import { GRANT_TYPE } from '../oauth2/vocabulary.ts';
+import { toDetail } from './device_codes.ts';
 import { factsOf } from './facts.ts';
 import { ROUTES } from './routes.ts';
 
@@ -51,7 +52,9 @@ export function recordTokens(dependencies: IssuanceDependencies) {
 function describeTokens(ctx: KoaContextWithOIDC, event: string, at: Date, { trustedProxies }: IssuanceDependencies): AuditEntry[] {
   const body = ctx.body as { access_token?: string; id_token?: string; refresh_token?: string };
   const { audience, ...facts } = factsOf(ctx);
-  const common = { kind: 'token', event, at, clientId: ctx.oidc.client?.clientId, ...originOf(ctx, trustedProxies), ...facts, act: undefined } as const;
+  const { DeviceCode: code } = ctx.oidc.entities;
+  const detail = code === undefined ? undefined : toDetail(code.deviceInfo);
+  const common = { kind: 'token', event, at, clientId: ctx.oidc.client?.clientId, ...originOf(ctx, trustedProxies), ...facts, act: undefined, detail } as const;
   const entries: AuditEntry[] = [];
   const addJwt = (tokenKind: 'access_token' | 'id_token', token: string) => {
     const jws = parseJws(token);

@@ -25,6 +25,7 @@ import { answerUserinfo } from './userinfo.ts';
 
 export { ROUTES } from './routes.ts';
 export type { Bearer } from './bearer.ts';
+export type { DeviceAsker, DevicePages } from './device_flow.ts';
 export type { BrowserSession, BrowserSessions } from './browser_sessions.ts';
 export type { Interaction, Interactions } from './interactions.ts';
 export type { ProviderEvents } from './provider.ts';
@@ -98,7 +99,7 @@ export function createIssuer(given: IssuerOptions): Issuer {
 
   return {
     discovery: renderDiscovery(issuer, options.rings),
-    interactions: createInteractions(() => provider, issuer, options.audiences),
+    interactions: createInteractions(() => provider, options),
     browserSessions: createBrowserSessions(() => provider),
     verifyAdmin: (authorization) => verifyBearer(authorization, adminAudience(issuer), bearerDependencies()),
     verifyPerson: (authorization) => verifyBearer(authorization, issuer, bearerDependencies()),
@@ -111,8 +112,8 @@ export function createIssuer(given: IssuerOptions): Issuer {
       } else if (own[path] !== undefined) {
         own[path].answer(request, response);
       } else {
-        // No form-action here: in Chromium it would also bind the redirect that carries the answer to the client.
-        applyBrowserHeaders(response, { formAction: undefined });
+        // No form-action: in Chromium it would also bind the redirect that carries the answer to the client. A device has none.
+        applyBrowserHeaders(response, { formAction: path === ROUTES.device ? "'self'" : undefined });
         if (path === ROUTES.token) void answerToken(request, response);
         else void answer(request, response);
       }

@@ -1,4 +1,4 @@
-import { Provider, type KoaContextWithOIDC, type TokenEndpointGrantContext } from 'oidc-provider';
+import { errors, Provider, type KoaContextWithOIDC, type TokenEndpointGrantContext } from 'oidc-provider';
 import type { Audit } from '../audit/audit.ts';
 import type { Sessions } from '../accounts/accounts.ts';
 import { CLI_CLIENT_ID, isClientSecret } from '../clients/clients.ts';
@@ -6,7 +6,10 @@ import type { Keys, KeySnapshot } from '../keys/keys.ts';
 import { addSeconds, toUnixSeconds } from '../lib/clock.ts';
 import { Unavailable } from '../lib/errors.ts';
 import { GRANT_TYPE } from '../oauth2/vocabulary.ts';
-import { createConfiguration, type ConfigurationOptions } from './configuration.ts';
+import type { TransientStore } from '../storage/storage.ts';
+import { createConfiguration, nameSessionCookie, type ConfigurationOptions } from './configuration.ts';
+import { noteDenials } from './device_flow.ts';
+import { limitDeviceRequests, limitGuesses, paceDevices } from './device_limits.ts';
 import { factsOf } from './facts.ts';
 import { InsufficientUserAuthentication, toProtocolError } from './failure.ts';
 import { noteRefusal, originOf, recordTokens } from './issuance.ts';
@@ -20,6 +23,7 @@ export interface ProviderOptions extends ConfigurationOptions {
   readonly audit: Audit;
   readonly trustedProxies: number;
   readonly keys: Pick<Keys, 'maySign'>;
+  readonly transient: Pick<TransientStore, 'count'>;
   readonly sessions: Pick<Sessions, 'note' | 'endGrant'>;
   readonly proofs: Proofs;
   /** Refreshes that this process is answering: they outlive a change of keys. */
@@ -58,6 +62,10 @@ export function createProvider(options: ProviderOptions, snapshot: KeySnapshot):
   provider.use(addSessionEnd(options));
   provider.use(leaveAccessTokenUnbound);
   provider.use(replacePostingPage(options.renderPostingPage));
+  provider.use(limitDeviceRequests(options));
+  provider.use(limitGuesses(options, nameSessionCookie(options.issuer)));
+  provider.use(paceDevices(options));
+  provider.use(noteDenials(options));
   attachListeners(provider, options);
   return provider;
 }
@@ -178,6 +186,8 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 function attachListeners(provider: Provider, options: ProviderOptions): void {
   const { events } = options;
   const onRefused = (ctx: KoaContextWithOIDC, error: Error & { error?: string; error_description?: string | undefined; error_detail?: string | undefined }) => {
+    // The answer to a device that waits, every five seconds: nobody was refused.
+    if (error instanceof errors.AuthorizationPending) return;
     const code = error.error ?? error.message;
     events.onRefused({ route: ctx.oidc.route, clientId: ctx.oidc.client?.clientId, code, detail: error.error_detail });
     noteRefusal(ctx, code, error.error_detail ?? error.error_description, options);
@@ -200,6 +210,8 @@ function attachListeners(provider: Provider, options: ProviderOptions): void {
   });
   provider.on('authorization.error', onRefused);
   provider.on('revocation.error', onRefused);
+  provider.on('device_authorization.error', onRefused);
+  provider.on('code_verification.error', onRefused);
   provider.on('server_error', (ctx, error) => {
     events.onFailure({ route: ctx.oidc.route, error });
     noteRefusal(ctx, 'server_error', error.message, options);

@@ -18,12 +18,13 @@ import { addAccountApi } from './account_api.ts';
 import { createOwners } from './account_owner.ts';
 import { addAccountRoutes } from './account_routes.ts';
 import { createAttestationTrust } from './attestation.ts';
+import { findDeviceFault } from './device_policy.ts';
 import { createEnrolment, type Enrolment } from './enrolment.ts';
 import { decideNextStep } from './next_step.ts';
 import { createCeremonies } from './passkey.ts';
 import { createPasskeyAdding } from './passkey_adding.ts';
 import { addSessionRoutes, createSessionDescriber } from './session_routes.ts';
-import { createSignIns, type SignIns } from './sign_in.ts';
+import { createSignIns, type SignedIn, type SignIns } from './sign_in.ts';
 import { createUpstream } from './upstream.ts';
 import { addUpstreamRoutes, callbackPath, createIdentityDescriber } from './upstream_routes.ts';
 import { createUpstreamVisits, type UpstreamVisits, type Visited } from './upstream_visits.ts';
@@ -38,6 +39,8 @@ export interface LoginOptions {
   readonly clients: Clients;
   readonly upstreams: readonly UpstreamConfig[];
   readonly sessionSeconds: number;
+  /** Hosted domains whose people may not sign in a device; `*` is everybody. */
+  readonly deviceLoginForbidden: readonly string[];
   readonly interactions: Interactions;
   readonly browserSessions: BrowserSessions;
   readonly verifyPerson: Issuer['verifyPerson'];
@@ -50,9 +53,18 @@ export interface LoginOptions {
   readonly events: LoginEvents;
 }
 
+/** A device that was signed in, or not: its own words, and where it asked from. */
+export interface DeviceNote {
+  readonly name: string | null;
+  readonly os: string | null;
+  readonly ip: string | null;
+}
+
 export interface LoginEvents {
   /** `by`: `passkey`, or an upstream's id. */
-  onSignedIn(who: { accountId: string; clientId: string; by: string }): void;
+  onSignedIn(who: { accountId: string; clientId: string; by: string; device?: DeviceNote }): void;
+  /** Somebody may not sign in a device, by the policy of their domain. */
+  onDeviceRefused(who: { accountId: string; clientId: string; reason: string; device: DeviceNote }): void;
   /** An upstream brought somebody new. */
   onProvisioned(who: { accountId: string; by: string }): void;
   onEnrolled(who: { accountId: string; role: string }): void;
@@ -151,7 +163,7 @@ interface Steps {
 }
 
 function addSignInRoutes(router: Router, { page, action, form }: Wrappers, options: LoginOptions, { signIns, visits, findInteraction }: Steps): void {
-  const { interactions, events, pages } = options;
+  const { interactions, pages } = options;
   // Not a redirect: Chromium would apply this page's form-action to all that follow, and those end at the client.
   const goOn = (ctx: Context, href: string) => {
     ctx.body = pages.renderContinuePage({ href });
@@ -167,8 +179,7 @@ function addSignInRoutes(router: Router, { page, action, form }: Wrappers, optio
     const interaction = await findInteraction(ctx);
     const { response } = await readJsonBody(ctx.req);
     const signedIn = await signIns.finish(interaction, response);
-    events.onSignedIn({ accountId: signedIn.accountId, clientId: interaction.client.id, by: 'passkey' });
-    ctx.body = { redirect: await interactions.finishSignIn(ctx.req, ctx.res, signedIn) };
+    ctx.body = { redirect: await finishSignIn(ctx, interaction, signedIn, 'passkey', options) };
   }));
   router.post(`${UID}/consent`, form(async (ctx) => {
     await findInteraction(ctx);
@@ -186,24 +197,40 @@ async function takeStep(ctx: Context, interaction: Interaction, visited: Visited
   const account = accountId === undefined ? undefined : await accounts.find(accountId);
   switch (decideNextStep({ prompt, isSignedIn: account !== undefined, hasVisited: visited !== undefined })) {
     case 'ask_who':
-      ctx.body = pages.renderSignInPage({ uid, clientName: client.name, isCli: client.isNative, isOwn: client.isOwn, asksToAdminister: interaction.asksToAdminister, issuer, upstreams });
+      ctx.body = pages.renderSignInPage({ uid, clientName: client.name, isCli: client.isNative, isOwn: client.isOwn, asksToAdminister: interaction.asksToAdminister, issuer, upstreams, device: interaction.device });
       return;
     case 'hear_upstream':
       await hearUpstream(ctx, interaction, visited, options);
       return;
     case 'ask_consent':
-      ctx.body = pages.renderConsentPage({ uid, clientName: client.name, email: account?.email ?? '', scopes, redirectHost: new URL(redirectUri).host });
+      ctx.body = pages.renderConsentPage({ uid, clientName: client.name, email: account?.email ?? '', scopes, redirectHost: redirectUri === undefined ? '' : new URL(redirectUri).host });
       return;
     case 'refuse':
       throw new Refused('unsupported_prompt', 'The application asked for something that this issuer does not do.');
   }
 }
 
-async function hearUpstream(ctx: Context, interaction: Interaction, visited: Visited['outcome'] | undefined, { identities, interactions, events }: LoginOptions): Promise<void> {
+async function hearUpstream(ctx: Context, interaction: Interaction, visited: Visited['outcome'] | undefined, options: LoginOptions): Promise<void> {
   if (visited === undefined || visited instanceof Refused) throw visited ?? new NotFound('the answer of the upstream is gone');
   const { upstreamId: by, person, witness } = visited;
-  const { account, isNew } = await identities.signIn(person);
-  if (isNew) events.onProvisioned({ accountId: account.id, by });
-  events.onSignedIn({ accountId: account.id, clientId: interaction.client.id, by });
-  goTo(ctx, await interactions.finishSignIn(ctx.req, ctx.res, { accountId: account.id, ...witness }));
+  const { account, isNew } = await options.identities.signIn(person);
+  if (isNew) options.events.onProvisioned({ accountId: account.id, by });
+  goTo(ctx, await finishSignIn(ctx, interaction, { accountId: account.id, ...witness }, by, options));
+}
+
+/** Gives where the browser goes on: with a sign-in, or with the refusal of a device that this person may not sign in. */
+async function finishSignIn({ req, res }: Context, { client, device: asker }: Interaction, signedIn: SignedIn, by: string, { accounts, deviceLoginForbidden, interactions, events }: LoginOptions): Promise<string> {
+  const { accountId } = signedIn;
+  if (asker === undefined) {
+    events.onSignedIn({ accountId, clientId: client.id, by });
+    return interactions.finishSignIn(req, res, signedIn);
+  }
+  const device = { name: asker.name ?? null, os: asker.os ?? null, ip: asker.address ?? null };
+  const reason = findDeviceFault((await accounts.find(accountId))?.hostedDomain, deviceLoginForbidden);
+  if (reason !== undefined) {
+    events.onDeviceRefused({ accountId, clientId: client.id, reason, device });
+    return interactions.refuse(req, res, reason);
+  }
+  events.onSignedIn({ accountId, clientId: client.id, by, device });
+  return interactions.finishSignIn(req, res, signedIn);
 }

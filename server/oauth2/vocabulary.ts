@@ -4,6 +4,8 @@ export const GRANT_TYPE = {
   authorizationCode: 'authorization_code',
   refreshToken: 'refresh_token',
   clientCredentials: 'client_credentials',
+  /** RFC 8628 3.4 */
+  deviceCode: 'urn:ietf:params:oauth:grant-type:device_code',
   /** RFC 8693 2.1 */
   tokenExchange: 'urn:ietf:params:oauth:grant-type:token-exchange',
 } as const;

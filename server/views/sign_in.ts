@@ -1,4 +1,5 @@
 import { CEREMONY_SCRIPTS, ceremonyForm } from './ceremony.ts';
+import type { DeviceView } from './device.ts';
 import { html } from './html.ts';
 import type { Html } from './html.ts';
 import { appIcon, terminalIcon } from './icons.ts';
@@ -10,10 +11,12 @@ export interface SignInOptions {
   /** The interaction's id. */
   readonly uid: string;
   readonly clientName: string;
-  /** Whether the client is a program on the person's own computer; false for a device-code sign-in. */
+  /** Whether the client is a program on the person's own computer. */
   readonly isCli: boolean;
   /** Whether what the client gets may administer the issuer. */
   readonly asksToAdminister?: boolean;
+  /** The machine that is to be signed in, where it is not this one (RFC 8628). */
+  readonly device?: Pick<DeviceView, 'name' | 'code'> | undefined;
   /** Whether it is for the account page itself. */
   readonly isOwn?: boolean;
   /** Other issuers that the person may sign in with. */
@@ -21,24 +24,29 @@ export interface SignInOptions {
   readonly issuer: string;
 }
 
-export function signInPage({ uid, clientName, isCli, issuer, asksToAdminister = false, isOwn = false, upstreams = [] }: SignInOptions): Page {
-  const { signIn } = texts;
+export function signInPage({ uid, clientName, isCli, issuer, asksToAdminister = false, isOwn = false, device, upstreams = [] }: SignInOptions): Page {
+  const { signIn, deviceSignIn } = texts;
   const host = hostOf(issuer);
   const path = `/login/${encodeURIComponent(uid)}`;
   const client = named(clientName);
+  const asks = device !== undefined ? deviceSignIn.asks(client, device.name === undefined ? html`${deviceSignIn.unnamed}` : named(device.name))
+    : isOwn ? signIn.asksOwn : asksToAdminister ? signIn.asksToAdminister(client) : isCli ? signIn.asksCli(client) : signIn.asks(client);
+  const care = device !== undefined ? deviceSignIn.care(named(device.code)) : isOwn ? signIn.careOwn : isCli ? signIn.careCli : signIn.care;
+  const abort = html`<form method="post" action="${path}/abort"><button class="button" type="submit">${device === undefined ? signIn.cancel : deviceSignIn.deny}</button></form>`;
   return {
     title: signIn.title,
     host,
     scripts: CEREMONY_SCRIPTS,
     main: html`<h1>${signIn.title}</h1>
-<div class="asker">${isCli ? terminalIcon : appIcon}<div>
-<p>${isOwn ? signIn.asksOwn : asksToAdminister ? signIn.asksToAdminister(client) : isCli ? signIn.asksCli(client) : signIn.asks(client)}</p>
-<p class="aside">${isOwn ? signIn.careOwn : isCli ? signIn.careCli : signIn.care}</p>
+<div class="asker">${isCli || device !== undefined ? terminalIcon : appIcon}<div>
+<p>${asks}</p>
+<p class="aside">${care}</p>
 </div></div>
-${ceremonyForm({ kind: 'authentication', path, note: signIn.note, button: signIn.button, script: signIn.script(host) })}
-${picker()}
+${ceremonyForm({ kind: 'authentication', path, note: signIn.note, ...(device === undefined ? { button: signIn.button, script: signIn.script(host) } : { button: deviceSignIn.button, script: deviceSignIn.script(host) }) })}
+${device !== undefined && html`${abort}
+`}${picker()}
 ${upstreams.map(({ id, name }) => html`<form class="upstream" method="post" action="${path}/upstream/${encodeURIComponent(id)}"><button class="button" type="submit">${signIn.upstream(name)}</button></form>
-`)}<form method="post" action="${path}/abort"><button class="button" type="submit">${signIn.cancel}</button></form>
+`)}${device === undefined && abort}
 <p class="aside">${signIn.noPasskey}</p>`,
   };
 }

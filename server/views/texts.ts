@@ -108,6 +108,79 @@ export const texts = {
     }),
   },
 
+  deviceSignIn: {
+    asks: (client: Html, device: Html): Html => html`The ${client} command line on ${device} is asking to sign in as you.`,
+    unnamed: 'another machine',
+    care: (code: Html): Html => html`Your passkey signs it in at once. Go on only if your own terminal shows ${code}.`,
+    button: 'Sign it in with passkey',
+    deny: 'Deny',
+    script: (host: string): ScriptTexts => ({
+      ...shared(host),
+      done: 'Confirmed. One moment…',
+      cancelled: 'Nothing is signed in: the prompt was closed, timed out or found no passkey. You can try again.',
+      notSupported: 'This device cannot use your passkey. Try the device that holds it, or your security key.',
+    }),
+  },
+
+  deviceCode: {
+    title: 'Sign in another machine',
+    lead: html`Enter the code that <code class="whole">vouch login --device</code> shows in your terminal.`,
+    label: 'Code',
+    hint: 'Ten letters. Dashes and small letters do not matter.',
+    button: 'Continue',
+    care: 'Enter only a code that you see in your own terminal. Whoever sends you one wants to sign in as you.',
+    again: 'Enter a code',
+    problems: {
+      missing: 'Enter the code that your terminal shows.',
+      unknown: 'Nobody has this code. Compare it with your terminal.',
+      expired: 'This code has expired. Start again in your terminal, and enter the new code.',
+      used: 'This code was used already. Start again in your terminal, and enter the new code.',
+      stale: 'This page was open for too long, or your browser keeps no cookies. Enter the code again.',
+      tooMany: 'Too many codes that do not exist were entered from here. Wait ten minutes, then enter the code that your terminal shows.',
+      over: 'This sign-in is over or was begun in another browser. Start again in your terminal.',
+    },
+  },
+
+  deviceConfirm: {
+    title: 'Is this your machine?',
+    asks: (client: Html): Html => html`The ${client} command line on another machine is asking to sign in <strong>as you</strong>.`,
+    compare: 'Its terminal must show this code:',
+    name: 'Calls itself',
+    os: 'Says it runs',
+    unsaid: 'It does not say',
+    address: 'Asks from',
+    addressUnknown: 'An address that is not known',
+    asked: 'Asked at',
+    distances: {
+      same_address: 'That is the address of this browser too.',
+      same_network: 'That is in the same network as this browser.',
+      another_network: 'That is not the network of this browser. It is right for a machine that is elsewhere, and wrong for one beside you.',
+      unknown: 'How far that is from this browser cannot be said.',
+    },
+    care: html`If you did not just type <code class="whole">vouch login --device</code> on this machine yourself, deny.`,
+    deny: 'Deny',
+    goOn: 'It is mine',
+  },
+
+  deviceDone: {
+    title: 'It is signed in',
+    message: 'The other machine is signed in as you. Go back to your terminal.',
+    messageOn: (name: Html): Html => html`${name} is signed in as you. Go back to your terminal.`,
+    close: 'You can close this page.',
+  },
+
+  deviceDenied: {
+    title: 'Denied',
+    message: 'Nothing was signed in, and the machine that asked was told so.',
+    care: 'If somebody sent you that code, tell your administrator. You can close this page.',
+  },
+
+  deviceRefused: {
+    title: 'Nothing was signed in',
+    reason: (reason: string): string => `${reason.slice(0, 1).toUpperCase()}${reason.slice(1)}.`,
+    hint: html`Sign in with <code>vouch login</code> on a machine with a browser, or ask your administrator.`,
+  },
+
   consent: {
     title: 'Allow access?',
     asks: (client: Html): Html => html`${client} asks for access to your account.`,

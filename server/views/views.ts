@@ -7,6 +7,8 @@ import type { AccountOptions, PasskeyOptions } from './account.ts';
 import type { Assets } from './assets.ts';
 import { consentPage } from './consent.ts';
 import type { ConsentOptions } from './consent.ts';
+import { deviceCodePage, deviceConfirmPage, deviceDeniedPage, deviceDonePage, deviceRefusedPage } from './device.ts';
+import type { DeviceCodeOptions, DeviceConfirmOptions, DeviceProblem, DeviceRefusedOptions, DeviceView } from './device.ts';
 import { enrolledPage, enrolPage, invitationUsedPage } from './enrol.ts';
 import type { EnrolledOptions, EnrolOptions } from './enrol.ts';
 import { renderDocument } from './layout.ts';
@@ -22,7 +24,7 @@ export { isAccountNotice } from './account.ts';
 export type { AccountNotice, AccountOptions, IdentityRow, PasskeyOptions, PasskeyRow } from './account.ts';
 export { ASSETS_ROOT, loadAssets } from './assets.ts';
 export type { Asset, Assets } from './assets.ts';
-export type { ConsentOptions, ContinueOptions, EnrolledOptions, EnrolOptions, ErrorOptions, PostingOptions, SignInOptions, SignOutOptions };
+export type { ConsentOptions, ContinueOptions, DeviceCodeOptions, DeviceConfirmOptions, DeviceProblem, DeviceRefusedOptions, DeviceView, EnrolledOptions, EnrolOptions, ErrorOptions, PostingOptions, SignInOptions, SignOutOptions };
 
 /** One function a page; each returns a whole HTML document. */
 export interface Pages {
@@ -31,6 +33,11 @@ export interface Pages {
   renderInvitationUsedPage(): string;
   renderSignInPage(options: SignInOptions): string;
   renderConsentPage(options: ConsentOptions): string;
+  renderDeviceCodePage(options: DeviceCodeOptions): string;
+  renderDeviceConfirmPage(options: DeviceConfirmOptions): string;
+  renderDeviceDonePage(options: { readonly name: string | undefined }): string;
+  renderDeviceDeniedPage(): string;
+  renderDeviceRefusedPage(options: DeviceRefusedOptions): string;
   renderContinuePage(options: ContinueOptions): string;
   renderPostingPage(options: PostingOptions): string;
   renderErrorPage(options: ErrorOptions): string;
@@ -56,6 +63,11 @@ export function createPages({ assets, productName }: PagesOptions): Pages {
     renderInvitationUsedPage: () => show(invitationUsedPage()),
     renderSignInPage: (options: SignInOptions) => show(signInPage(options)),
     renderConsentPage: (options: ConsentOptions) => show(consentPage(options)),
+    renderDeviceCodePage: (options: DeviceCodeOptions) => show(deviceCodePage(options)),
+    renderDeviceConfirmPage: (options: DeviceConfirmOptions) => show(deviceConfirmPage(options)),
+    renderDeviceDonePage: (options: { readonly name: string | undefined }) => show(deviceDonePage(options)),
+    renderDeviceDeniedPage: () => show(deviceDeniedPage()),
+    renderDeviceRefusedPage: (options: DeviceRefusedOptions) => show(deviceRefusedPage(options)),
     renderContinuePage: (options: ContinueOptions) => show(continuePage(options)),
     renderPostingPage: (options: PostingOptions) => show(postingPage(options)),
     renderErrorPage: (options: ErrorOptions) => show(errorPage(options)),

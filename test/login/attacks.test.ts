@@ -2,6 +2,7 @@ import { request as send } from 'node:http';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { readAccountPage, signInToAccount } from '../support/account_page.ts';
 import { createBrowser, enrol, findContinuation, type Browser } from '../support/browser.ts';
+import { beginDevice, enterCode, pollDevice, readXsrf } from '../support/device.ts';
 import { findFreePort } from '../support/free_port.ts';
 import { startTestIssuer, type TestIssuer } from '../support/issuer_in_process.ts';
 import { codeForm, createCodeRequest, getCode } from '../support/oauth.ts';
@@ -24,7 +25,7 @@ beforeAll(async () => {
   local = `http://127.0.0.1:${port}`;
   upstream = await startUpstreamIssuer({ redirectUri: `${ISSUER}/login/upstream/okta/callback` });
   issuer = await startTestIssuer({
-    VOUCH_ISSUER: ISSUER, VOUCH_PORT: String(port), VOUCH_UPSTREAMS: JSON.stringify([{ id: 'okta', name: 'Okta', issuer: upstream.url, ...UPSTREAM_CLIENT, domains: ['example.com'] }]),
+    VOUCH_ISSUER: ISSUER, VOUCH_PORT: String(port), VOUCH_TRUSTED_PROXIES: '1', VOUCH_UPSTREAMS: JSON.stringify([{ id: 'okta', name: 'Okta', issuer: upstream.url, ...UPSTREAM_CLIENT, domains: ['example.com'] }]),
   });
 });
 afterAll(async () => {
@@ -155,6 +156,36 @@ describe('a stolen code', () => {
     const form = { ...codeForm(code, 'v'.repeat(43)), client_id: 'vouch-account', redirect_uri: `${ISSUER}/login/account/return` };
     expect(await redeem(form)).toEqual({ status: 400, error: 'invalid_grant' });
     expect(await redeem({ ...form, code_verifier: '' })).toMatchObject({ status: 400 });
+  });
+});
+
+describe('guessing the code of somebody’s device', () => {
+  const here = { 'x-forwarded-for': '192.0.2.200' };
+
+  test('ends after ten tries of a browser, fifty of an address, all at once or not; the right one is no use then either', async () => {
+    const { user_code: code, device_code: deviceCode } = await beginDevice(local);
+    const guess = (index: number) => `BCDFG-${String(1000 + index).replace(/\d/g, (digit) => 'BCDFGHJKLM'.charAt(Number(digit)))}B`;
+    const browser = open();
+    const xsrf = readXsrf(await (await browser.get(`${ISSUER}/device`, here)).text());
+    const answers = await Promise.all(Array.from({ length: 40 }, (_, index) => browser.postForm(`${ISSUER}/device`, here, { xsrf, user_code: guess(index) })));
+    expect([400, 429].map((status) => answers.filter((answer) => answer.status === status).length)).toEqual([10, 30]);
+    const refused = answers.find(({ status }) => status === 429)!;
+    expect([refused.headers.get('retry-after'), await refused.text()]).toEqual(['600', expect.stringContaining('Too many codes that do not exist')]);
+    const { response } = await enterCode(browser, ISSUER, code, here);
+    expect(response.status).toBe(429);
+    // Another browser for each guess: 41 are counted by now.
+    const more: number[] = [];
+    for (let index = 0; index < 12; index += 1) more.push((await enterCode(open(), ISSUER, guess(40 + index), here)).response.status);
+    expect(more).toEqual([...Array.from({ length: 9 }, () => 400), 429, 429, 429]);
+    expect((await enterCode(open(), ISSUER, code, here)).response.status).toBe(429);
+    expect((await pollDevice(local, deviceCode)).body.error).toBe('authorization_pending');
+    expect((await issuer.app.audit.find({ kind: 'refusal', limit: 1000 })).filter((row) => row.code === 'too_many_codes').length).toBeGreaterThan(30);
+  });
+
+  test('there are more than 2^43 codes, and a guess at the device’s own is one in 2^256', async () => {
+    const { user_code: code, device_code: deviceCode } = await beginDevice(local);
+    expect(Math.log2(20) * code.replace('-', '').length).toBeGreaterThan(43);
+    expect(Buffer.from(deviceCode, 'base64url')).toHaveLength(32);
   });
 });
 

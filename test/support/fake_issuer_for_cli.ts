@@ -17,6 +17,13 @@ export interface FakeBehaviour {
   sessionSeconds: number;
   /** How the authorization endpoint answers. */
   authorize: 'approve' | 'deny' | 'wrong-iss';
+  /** How the polls of a device are answered, one after the other: an OAuth error, `503`, or `cut` for a connection that ends; then it is approved. */
+  devicePolls: string[];
+  /** Seconds between polls, as the device is told. */
+  deviceInterval: number;
+  deviceExpiresIn: number;
+  /** Whether discovery says that there is a device login. */
+  hasDeviceLogin: boolean;
   /** Lets the token endpoint fail before it looks at the request. */
   tokenFailure: { status: number; error: string } | undefined;
   /** Delay of each refresh, so that parallel processes really overlap. */
@@ -56,6 +63,9 @@ export interface FakeIssuer {
   /** Bodies and headers of the providers' token requests, in order. */
   readonly providerRequests: { path: string; headers: IncomingMessage['headers']; body: Record<string, unknown> }[];
   readonly exchangeRequests: URLSearchParams[];
+  /** What devices said of themselves, and when each of them polled. */
+  readonly deviceRequests: URLSearchParams[];
+  readonly devicePolledAt: number[];
   /** Opens a session without the browser: the answer that a redeemed code gets, but for the ID token. */
   readonly openSession: () => Promise<Record<string, unknown>>;
   /** Ends every session, as an admin would. */
@@ -81,6 +91,10 @@ class Fake implements FakeIssuer {
     accessTokenSeconds: 600,
     sessionSeconds: 8 * 3600,
     authorize: 'approve',
+    devicePolls: [],
+    deviceInterval: 0.05,
+    deviceExpiresIn: 600,
+    hasDeviceLogin: true,
     tokenFailure: undefined,
     refreshDelayMs: 0,
     audiences: [],
@@ -93,6 +107,8 @@ class Fake implements FakeIssuer {
   readonly counts = { refreshes: 0, reuses: 0, exchanges: 0, revocations: 0 };
   readonly providerRequests: FakeIssuer['providerRequests'] = [];
   readonly exchangeRequests: URLSearchParams[] = [];
+  readonly deviceRequests: URLSearchParams[] = [];
+  readonly devicePolledAt: number[] = [];
   readonly issuer: string;
   readonly #server: Server;
   readonly #codes = new Map<string, PendingCode>();
@@ -141,6 +157,7 @@ class Fake implements FakeIssuer {
       case 'GET /oauth/jwks': sendJson(response, 200, { keys: [this.#jwk] }); return;
       case 'GET /oauth/authorize': this.#authorize(url.searchParams, response); return;
       case 'POST /oauth/token': await this.#answerToken(new URLSearchParams(body), response); return;
+      case 'POST /oauth/device': this.#beginDevice(new URLSearchParams(body), response); return;
       case 'POST /oauth/revoke': this.#revoke(new URLSearchParams(body), response); return;
       case 'POST /v1/oauth/token': await this.#answerAnthropic(request, body, response); return;
       case 'POST /openai/token': await this.#answerOpenai(request, body, response); return;
@@ -154,6 +171,7 @@ class Fake implements FakeIssuer {
       authorization_endpoint: `${this.issuer}/oauth/authorize`,
       token_endpoint: `${this.issuer}/oauth/token`,
       revocation_endpoint: `${this.issuer}/oauth/revoke`,
+      ...(this.behaviour.hasDeviceLogin ? { device_authorization_endpoint: `${this.issuer}/oauth/device` } : {}),
       jwks_uri: `${this.issuer}/oauth/jwks`,
       response_types_supported: ['code'],
       subject_types_supported: ['public'],
@@ -200,6 +218,7 @@ class Fake implements FakeIssuer {
     switch (form.get('grant_type') ?? '') {
       case 'authorization_code': await this.#redeemCode(form, response); return;
       case 'refresh_token': await this.#refresh(form, response); return;
+      case 'urn:ietf:params:oauth:grant-type:device_code': await this.#answerDevice(form, response); return;
       case 'urn:ietf:params:oauth:grant-type:token-exchange': await this.#exchange(form, response); return;
       default: sendError(response, 'unsupported_grant_type');
     }
@@ -216,6 +235,28 @@ class Fake implements FakeIssuer {
     const session = this.#createSession();
     const idToken = await this.#sign({ sub: session.id, aud: CLIENT_ID, nonce: pending.nonce, email: EMAIL, email_verified: true }, 'JWT');
     sendJson(response, 200, { ...(await this.#issueTokens(session)), id_token: idToken });
+  }
+
+  #beginDevice(form: URLSearchParams, response: ServerResponse): void {
+    this.deviceRequests.push(form);
+    sendJson(response, 200, {
+      device_code: 'device-1', user_code: 'BCDFG-HJKLM', verification_uri: `${this.issuer}/device`,
+      expires_in: this.behaviour.deviceExpiresIn, interval: this.behaviour.deviceInterval,
+    });
+  }
+
+  async #answerDevice(form: URLSearchParams, response: ServerResponse): Promise<void> {
+    this.devicePolledAt.push(Date.now());
+    const told = this.behaviour.devicePolls.shift();
+    if (told === 'cut') response.destroy();
+    else if (told === '503') sendJson(response, 503, { error: 'temporarily_unavailable', error_description: 'as the test asked' });
+    else if (told !== undefined) sendError(response, told);
+    else if (form.get('device_code') !== 'device-1') sendError(response, 'invalid_grant');
+    else {
+      const session = this.#createSession();
+      const idToken = await this.#sign({ sub: session.id, aud: CLIENT_ID, email: EMAIL, email_verified: true }, 'JWT');
+      sendJson(response, 200, { ...(await this.#issueTokens(session)), id_token: idToken });
+    }
   }
 
   #createSession(): FakeSession {

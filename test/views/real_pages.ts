@@ -9,6 +9,8 @@ const passkeys: readonly PasskeyRow[] = [
   { id: 'two', name: 'Blue YubiKey', model: 'YubiKey 5 Series with NFC', aaguid: '2fc0579f-8113-47ea-b116-bb5a8db9202a', keyStorage: 'hardware', isSyncable: false, isBackedUp: false, attestationFormat: 'packed', createdAt: at(20) },
 ];
 const identities = [{ key: 'k', upstream: 'Google', email: 'ada.lovelace@example.com', linkedAt: at(3), lastUsedAt: at(21) }];
+const device = { name: 'build-42.corp.example.com', os: 'Linux (x86_64)', address: '203.0.113.7', distance: 'another_network', code: 'BCDFG-HJKLM', askedAt: at(24) } as const;
+const bare = { ...device, name: undefined, os: undefined, address: '2001:db8:1234:5678:9abc:def0:1234:5678', distance: 'same_network' } as const;
 const upstreams = [{ id: 'google', name: 'Google' }, { id: 'entra', name: 'Microsoft' }];
 const sessions = [
   { key: 's1', client: 'vouch', device: 'ada-laptop (darwin)', ip: '203.0.113.7', startedAt: at(24), usedAt: at(24), endsAt: at(25) },
@@ -28,6 +30,15 @@ export const REAL_PAGES: Readonly<Record<string, string>> = {
   'sign-in-admin': pages.renderSignInPage({ uid: 'u', clientName: 'vouch', isCli: true, asksToAdminister: true, issuer, upstreams }),
   'sign-in-app': pages.renderSignInPage({ uid: 'u', clientName: 'Payroll', isCli: false, issuer, upstreams }),
   'sign-in-account': pages.renderSignInPage({ uid: 'u', clientName: 'Vouch', isCli: false, isOwn: true, issuer, upstreams }),
+  'sign-in-device': pages.renderSignInPage({ uid: 'u', clientName: 'vouch', isCli: true, device, issuer, upstreams }),
+  'device-code': pages.renderDeviceCodePage({ action: '/device', xsrf: 'x' }),
+  'device-code-wrong': pages.renderDeviceCodePage({ action: '/device', xsrf: 'x', code: 'BCDFG-HJKLN', problem: 'unknown' }),
+  'device-code-over': pages.renderDeviceCodePage({ action: '/device', xsrf: undefined, problem: 'over' }),
+  'device-confirm': pages.renderDeviceConfirmPage({ action: '/device', xsrf: 'x', clientName: 'vouch', device }),
+  'device-confirm-bare': pages.renderDeviceConfirmPage({ action: '/device', xsrf: 'x', clientName: 'vouch', device: bare }),
+  'device-done': pages.renderDeviceDonePage({ name: device.name }),
+  'device-denied': pages.renderDeviceDeniedPage(),
+  'device-refused': pages.renderDeviceRefusedPage({ reason: 'device login is not allowed for accounts of example.com' }),
   consent: pages.renderConsentPage({ uid: 'u', clientName: 'Payroll', email: ada.email, scopes: ['openid', 'email'], redirectHost: 'payroll.example.com' }),
   account: pages.renderAccountPage({ ...ada, isFresh: true, passkeys, identities, sessions, ended, linkable: [upstreams[1]!], notice: 'passkey_added' }),
   'account-stale': pages.renderAccountPage({ ...ada, isFresh: false, passkeys, identities, ...none, sessions, linkable: [] }),

@@ -184,8 +184,6 @@ async function startDeviceSignIn({ config, device, clock, attempt, issuer }: Dev
   if (config.serverMetadata().device_authorization_endpoint === undefined) {
     throw new CliError('refused', `the issuer ${issuer} does not offer sign-in by code`, { hints: ['run `vouch login` on a machine with a browser'] });
   }
-  const proofKey = await createProofKey(config);
-  const proof = await proveKey(config, proofKey);
   const startedAt = clock();
   const answer = await oauth.initiateDeviceAuthorization(config, { scope: SCOPE, device_name: device.name, device_os: device.os });
   const { device_code: deviceCode, user_code: code, verification_uri: url, expires_in: expiresIn, interval = 5 } = answer;

@@ -1,6 +1,7 @@
 // The command line: what there is, how it is spelled, and which file does it. Those files are loaded when needed,
 // so that help and usage errors come at once.
 import { Command, CommanderError, Option } from 'commander';
+import { addAdmin } from './admin/commands.ts';
 import { addAudiences } from './audiences/commands.ts';
 import { addAudit } from './audit/commands.ts';
 import { describe, type ProgramInput } from './command.ts';
@@ -11,6 +12,7 @@ import { CliError, EXIT } from './errors.ts';
 import { addGroups } from './groups/commands.ts';
 import { addKeys } from './keys/commands.ts';
 import { printNote, printReport } from './output.ts';
+import { addPasskeys } from './passkeys/commands.ts';
 import { PROVIDERS } from './providers/providers.ts';
 import { addServiceAccounts } from './service_accounts/commands.ts';
 import { addSetup } from './setup_commands.ts';
@@ -75,10 +77,12 @@ export function createProgram(input: NamedProgramInput, endWith: (status: number
   addExec(program, input, endWith);
   addDoctor(program, input);
   addExplain(program, input);
+  addPasskeys(program, input);
   addKeys(program, input);
   addAudiences(program, input);
   addServiceAccounts(program, input);
   addGroups(program, input);
+  addAdmin(program, input);
   addAudit(program, input);
   addCompletions(program);
   forEachCommand(program, (command) => { addCommonOptions(command, command === program); });

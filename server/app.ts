@@ -6,7 +6,9 @@
 import type { RequestListener } from 'node:http';
 import Koa from 'koa';
 import { ADMIN_PATH, createAdmin } from './admin/admin.ts';
-import { createAccounts, createIdentities, createPasskeys, createSessions, type Accounts, type Identities, type Sessions } from './accounts/accounts.ts';
+import {
+  createAccounts, createDirectory, createIdentities, createPasskeys, createPeople, createScimTokens, createSessions, type Accounts, type Directory, type Identities, type People, type ScimTokens, type Sessions,
+} from './accounts/accounts.ts';
 import { createAudiences, type Audiences } from './audiences/audiences.ts';
 import { CHECKPOINT_TYPE, createAudit, type Audit, type AuditEvents } from './audit/audit.ts';
 import { createClients, type Clients } from './clients/clients.ts';
@@ -25,6 +27,7 @@ import type { Secret } from './lib/secret.ts';
 import { createLogin, type LoginEvents } from './login/login.ts';
 import { describeError, type Log } from './observability/log.ts';
 import { createMetrics, type Metrics } from './observability/metrics.ts';
+import { createScim, SCIM_PATH } from './scim/scim.ts';
 import { openStorage, type Storage } from './storage/storage.ts';
 import { createPages, loadAssets, type Assets, type Pages } from './views/views.ts';
 
@@ -34,7 +37,9 @@ export interface App {
   /** Answers the operations listener: metrics and health. */
   readonly handleOps: RequestListener;
   readonly accounts: Accounts;
+  readonly people: People;
   readonly identities: Identities;
+  readonly scimTokens: ScimTokens;
   readonly sessions: Sessions;
   readonly clients: Clients;
   readonly audiences: Audiences;
@@ -98,9 +103,12 @@ function joinRooms(parts: Parts): App {
   const { config, log, clock, metrics, storage, keys, audit, cookieKeys } = parts;
   const { issuer, hostedDomains, sessionSeconds, longestTokenSeconds, trustedProxies } = config;
   const domains = { hosted: hostedDomains, upstream: config.upstreams.flatMap((upstream) => upstream.domains).filter((domain) => !isConsumerDomain(domain)) };
-  const identities = createIdentities({ store: storage.identities, domains, clock });
   const accounts = createAccounts({ store: storage.accounts, groups: storage.groups, domains, clock });
   const sessions = createSessions({ store: storage.sessions, clock });
+  const people = createPeople({ store: storage.people, find: (id) => accounts.lookUp(id), endSessions: (accountId) => sessions.endAll(accountId) });
+  const identities = createIdentities({ store: storage.identities, domains, people, clock });
+  const directory = createDirectory({ store: storage.people, groups: storage.directoryGroups, people, clock });
+  const scimTokens = createScimTokens({ store: storage.scimTokens, ownDomains: [...new Set([...domains.hosted, ...domains.upstream])], clock });
   const clients = createClients({ issuer, store: storage.clients, clock });
   const audiences = createAudiences({ store: storage.audiences, issuer, names: config.audiences, rings: config.keys.rings, longestTokenSeconds, clock });
   const assets = loadAssets();
@@ -121,7 +129,8 @@ function joinRooms(parts: Parts): App {
     renderPostingPage: (posting) => pages.renderPostingPage(posting),
   });
   const browser = createBrowserGroup({ ...parts, accounts, identities, sessions, clients, protocol, pages, assets });
-  const admin = createAdminGroup({ ...parts, accounts, clients, audiences }, protocol);
+  const admin = createAdminGroup({ ...parts, accounts, people, identities, scimTokens, clients, audiences }, protocol);
+  const scim = createScimGroup({ ...parts, directory, scimTokens, audiences });
   const health = createHealth(async () => {
     await storage.check();
     return keys.maySign(keys.current()) ? undefined : 'out of touch with the signing keys';
@@ -129,10 +138,10 @@ function joinRooms(parts: Parts): App {
   const documents = createDocumentGroup(protocol, keys, config.trustedProxies);
   const housekeeping = createHousekeeping(parts, protocol);
   return {
-    // The four groups: documents and operations before the limits, then protocol, browser and admin.
-    handle: createFront({ issuer, open: [documents, health.answer], guarded: [limiter.answer, protocol.handle, browser, admin], renderLost: () => renderLost(pages, issuer) }),
+    // The groups: documents and operations before the limits, then protocol, browser, admin and SCIM.
+    handle: createFront({ issuer, open: [documents, health.answer], guarded: [limiter.answer, protocol.handle, browser, admin, scim], renderLost: () => renderLost(pages, issuer) }),
     handleOps: createOps(metrics, health),
-    accounts, identities, sessions, clients, audiences, audit, keys,
+    accounts, people, identities, scimTokens, sessions, clients, audiences, audit, keys,
     start: async () => {
       await keys.start();
       audit.start();
@@ -184,7 +193,8 @@ function createBrowserGroup({ config, clock, log, metrics, storage, audit, accou
   const { issuer } = config;
   const passkeys = createPasskeys({ store: storage.passkeys, clock });
   const router = createLogin({
-    issuer, accounts, passkeys, identities, sessions, clients, upstreams: config.upstreams, sessionSeconds: config.sessionSeconds, deviceLoginForbidden: config.deviceLoginForbidden, pages, assets, clock, interactions: protocol.interactions, browserSessions: protocol.browserSessions,
+    issuer, accounts, passkeys, identities, sessions, clients, upstreams: config.upstreams, sessionSeconds: config.sessionSeconds, deviceLoginForbidden: config.deviceLoginForbidden,
+    pages, assets, clock, interactions: protocol.interactions, browserSessions: protocol.browserSessions, verifyPerson: protocol.verifyPerson,
     transient: storage.transient, attestationRoots: config.attestationRoots, events: createLoginEvents(log, metrics, audit, clock),
   });
   koa.use(router.routes());
@@ -231,16 +241,20 @@ function createHousekeeping({ storage, keys, disk, clock, log }: Parts, protocol
 
 interface AdminParts extends Parts {
   readonly accounts: Accounts;
+  readonly people: People;
+  readonly identities: Identities;
+  readonly scimTokens: ScimTokens;
   readonly clients: Clients;
   readonly audiences: Audiences;
 }
 
-function createAdminGroup({ config, keys, accounts, clients, audiences, audit, clock, log }: AdminParts, protocol: Issuer): Group {
+function createAdminGroup({ config, keys, accounts, people, identities, scimTokens, clients, audiences, audit, clock, log }: AdminParts, protocol: Issuer): Group {
   const koa = new Koa();
   koa.silent = true; // admin/ answers its own trouble
   const router = createAdmin({
     issuer: config.issuer, trustedProxies: config.trustedProxies,
-    verifyAdmin: protocol.verifyAdmin, keys: keys.administration, accounts, clients, audiences, audit, clock,
+    verifyAdmin: protocol.verifyAdmin, keys: keys.administration, accounts, people, identities, scimTokens, scimUrl: config.issuer + SCIM_PATH,
+    clients, audiences, audit, clock,
     events: {
       onDone: (what) => {
         log.info(what, 'an admin changed something');
@@ -254,6 +268,35 @@ function createAdminGroup({ config, keys, accounts, clients, audiences, audit, c
   const answer = koa.callback();
   return (request, response, path) => {
     if (!path.startsWith(`${ADMIN_PATH}/`)) return false;
+    void answer(request, response);
+    return true;
+  };
+}
+
+interface ScimParts extends Parts {
+  readonly directory: Directory;
+  readonly scimTokens: ScimTokens;
+  readonly audiences: Audiences;
+}
+
+function createScimGroup({ config, directory, scimTokens, audiences, audit, clock, log }: ScimParts): Group {
+  const koa = new Koa();
+  koa.silent = true; // scim/ answers its own trouble
+  const router = createScim({
+    issuer: config.issuer, trustedProxies: config.trustedProxies, directory, tokens: scimTokens, audiences, audit, clock,
+    events: {
+      onDone: (what) => {
+        log.info(what, 'a directory changed something');
+      },
+      onRefused: ({ error, ...what }) => {
+        log[what.status === 500 ? 'error' : 'info']({ ...what, error: error === undefined ? undefined : describeError(error) }, 'a directory was refused');
+      },
+    },
+  });
+  koa.use(router.routes()).use(router.allowedMethods());
+  const answer = koa.callback();
+  return (request, response, path) => {
+    if (!path.startsWith(`${SCIM_PATH}/`)) return false;
     void answer(request, response);
     return true;
   };
@@ -285,6 +328,8 @@ const NETWORK_RULES: readonly NetworkRule[] = [
   { name: 'sign-in', counts: 'requests', allowance: { points: 3_000, seconds: 300 }, fits: (method, path) => method === 'POST' && path.startsWith('/login/') },
   // An invitation's link is in the path: looking for one is refused with 410.
   { name: 'sign-in refused', counts: 'refusals', allowance: { points: 100, seconds: 300 }, fits: (_method, path) => path.startsWith('/login/') },
+  { name: 'SCIM', counts: 'requests', allowance: { points: 6_000, seconds: 300 }, fits: (_method, path) => path.startsWith(`${SCIM_PATH}/`) },
+  { name: 'SCIM refused', counts: 'refusals', allowance: { points: 300, seconds: 300 }, fits: (_method, path) => path.startsWith(`${SCIM_PATH}/`) },
   { name: 'admin refused', counts: 'refusals', allowance: { points: 100, seconds: 300 }, fits: (_method, path) => path.startsWith(`${ADMIN_PATH}/`) },
 ];
 

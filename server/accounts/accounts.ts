@@ -1,9 +1,9 @@
 /*
- * Owns: people and services, their passkeys and upstream identities, the invitations by which they come in, and which
- * company a person belongs to.
- * Never: speaks WebAuthn or HTTP; keeps an invitation's token.
- * Keeps true: an invitation brings in one account; an account is left a way in; an e-mail never finds an account; `hd` is
- * only ever a domain that the company has named its own.
+ * Owns: people and services, their life cycle, their passkeys and upstream identities, the invitations by which they come
+ * in, what directories may see and touch of them, and which company a person belongs to.
+ * Never: speaks WebAuthn, SCIM or HTTP; keeps an invitation's token, or a directory's.
+ * Keeps true: an invitation brings in one account; an account is left a way in, and the issuer an admin; an e-mail never
+ * finds an account that was ever used; `hd` is only ever a domain that the company has named its own.
  */
 import { createRandomValue, hashValue } from '../crypto/digest.ts';
 import { addSeconds, type Clock } from '../lib/clock.ts';
@@ -17,10 +17,15 @@ import { toAccount, type Account, type OwnDomains } from './hosted_domain.ts';
 import type { NewPasskey, Passkey } from './passkeys.ts';
 import { createServices, type Services } from './services.ts';
 
+export {
+  createDirectory, type Directory, type DirectoryFilter, type DirectoryGroup, type DirectoryPerson, type GroupFieldChanges, type GroupFilter, type MemberChange, type PersonFieldChanges, type Realm, type Slice, Taken,
+} from './directory.ts';
 export type { Group, Groups } from './groups.ts';
 export { findHostedDomain, type Account, type OwnDomains } from './hosted_domain.ts';
 export { createIdentities, type EmailDispute, type Identities, type Identity, type UpstreamPerson } from './identities.ts';
 export { createPasskeys, type NewPasskey, type Passkey, type Passkeys } from './passkeys.ts';
+export { createPeople, type EndSessions, type People, type Person } from './people.ts';
+export { createScimTokens, SCIM_SCOPES, type ScimScope, type ScimToken, type ScimTokens } from './scim_tokens.ts';
 export type { NewService, Services } from './services.ts';
 export { createSessions, type Sessions, type SessionUse } from './sessions.ts';
 
@@ -45,15 +50,19 @@ export interface Accounts {
   hasAdmin(): Promise<boolean>;
   findPasskey(id: string): Promise<Passkey | undefined>;
   recordPasskeyUse: AccountStore['recordPasskeyUse'];
-  /** A new single-use invitation; it ends every earlier one of that role that nobody has accepted. */
-  invite(role: AccountRecord['role']): Promise<{ token: Secret<string>; expiresAt: Date }>;
+  /**
+   * A new single-use invitation; it ends every earlier one that nobody has accepted, of that address, or, for none, of that
+   * role. Throws Refused for an e-mail that will not do, Conflict for one that is, or was, an account's: unless that account
+   * waits for its owner, whom the invitation then brings in.
+   */
+  invite(role: AccountRecord['role'], more?: { readonly email?: string; readonly expiresInSeconds?: number }): Promise<{ token: Secret<string>; expiresAt: Date }>;
   /** The invitation behind a token, while it can be accepted. */
   findInvitation(token: string): Promise<Invitation | undefined>;
   /** Whom the invitation behind a token brought in, once it was accepted. */
   findInvitee(token: string): Promise<Account | undefined>;
-  /** Checks what a person typed. Throws Refused with a sentence for them. */
-  prepare(email: string, name: string): Promise<Applicant>;
-  /** Throws Refused when the invitation is over or the e-mail is taken. */
+  /** Checks what a person typed; where the invitation names the address, that is theirs. Throws Refused with a sentence for them. */
+  prepare(invitation: Invitation, typed: { readonly email: string; readonly name: string }): Promise<Applicant>;
+  /** Throws Refused when the invitation is over, is for another address, or the e-mail is taken. */
   accept(token: string, applicant: Applicant, passkey: NewPasskey): Promise<Account>;
 }
 
@@ -85,11 +94,13 @@ export function createAccounts({ store, groups, domains, clock }: AccountsOption
     hasAdmin: () => store.hasAdmin(),
     findPasskey: (id) => store.findPasskey(id),
     recordPasskeyUse: (id, use) => store.recordPasskeyUse(id, use),
-    invite: async (role) => {
+    invite: async (role, { email: given, expiresInSeconds = INVITATION_SECONDS } = {}) => {
+      const email = given === undefined ? undefined : checkEmail(given);
+      if (email !== undefined) await requireFree(email, store);
       const token = new Secret(createRandomValue());
       const createdAt = clock.now();
-      const expiresAt = addSeconds(createdAt, INVITATION_SECONDS);
-      await store.replaceInvitations({ tokenHash: hashValue(token.reveal()), role, createdAt, expiresAt });
+      const expiresAt = addSeconds(createdAt, expiresInSeconds);
+      await store.replaceInvitations({ tokenHash: hashValue(token.reveal()), role, createdAt, expiresAt, email });
       return { token, expiresAt };
     },
     findInvitation: (token) => store.findOpenInvitation(hashValue(token), clock.now()),
@@ -97,16 +108,18 @@ export function createAccounts({ store, groups, domains, clock }: AccountsOption
       const record = await store.findInvitee(hashValue(token));
       return record === undefined ? undefined : toAccount(record, domains);
     },
-    prepare: async (typedEmail, typedName) => {
-      const email = checkEmail(typedEmail);
-      const name = checkName(typedName);
-      if ((await store.findByEmail(email)) !== undefined) throw emailTaken();
-      return { id: createUuid(clock.now()), email, name };
+    prepare: async (invitation, typed) => {
+      const email = invitation.email ?? checkEmail(typed.email);
+      const name = checkName(typed.name);
+      const holder = await store.findByEmail(email);
+      if (holder === undefined) return { id: createUuid(clock.now()), email, name };
+      if (invitation.email === undefined || !isWaiting(holder)) throw emailTaken();
+      return { id: holder.id, email, name };
     },
     accept: async (token, applicant, { attestation, ...passkey }) => {
       const at = clock.now();
       const invitation = await store.findOpenInvitation(hashValue(token), at);
-      if (invitation === undefined) throw invitationOver();
+      if (invitation === undefined || (invitation.email ?? applicant.email) !== applicant.email) throw invitationOver();
       // Nobody has shown that mail to this address arrives: the token says so (`email_verified`: false).
       const record: AccountRecord = { ...applicant, kind: 'person', isEmailVerified: false, role: invitation.role, status: 'active', createdAt: at };
       const isAccepted = await store
@@ -118,6 +131,18 @@ export function createAccounts({ store, groups, domains, clock }: AccountsOption
       return toAccount(record, domains);
     },
   };
+}
+
+/** An account that a directory made for somebody who has not come yet. */
+function isWaiting({ awaitsOwner, status }: AccountRecord): boolean {
+  return awaitsOwner === true && status === 'active';
+}
+
+/** Throws Conflict. */
+async function requireFree(email: string, store: AccountStore): Promise<void> {
+  const holder = await store.findByEmail(email);
+  if (holder !== undefined && !isWaiting(holder)) throw new Conflict(`"${email}" has an account already${holder.status === 'active' ? '' : ', which is suspended'}`);
+  if (holder === undefined && (await store.isBuried(email))) throw new Conflict(`"${email}" was another account’s; if it is somebody else’s now, free it first: vouch admin disputes free`);
 }
 
 function checkEmail(typed: string): string {

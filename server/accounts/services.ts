@@ -17,7 +17,7 @@ export interface Services {
   list(): Promise<readonly AccountRecord[]>;
   /** By its id or its subject. Throws NotFound. */
   get(idOrSubject: string): Promise<AccountRecord>;
-  /** Throws Refused for a subject or a name that will not do, Conflict when somebody has the subject. */
+  /** Throws Refused for a subject or a name that will not do, Conflict when somebody has the subject, or had it and it is not freed. */
   add(service: NewService): Promise<AccountRecord>;
   /** Suspended, it gets no token from then on. Whether it was otherwise before. Throws NotFound. */
   setStatus(idOrSubject: string, status: AccountRecord['status']): Promise<boolean>;
@@ -40,7 +40,7 @@ export function createServices({ store, clock }: { store: AccountStore; clock: C
       const at = clock.now();
       const record: AccountRecord = { id: createUuid(at), kind: 'service', email: subject, isEmailVerified: false, name: name.trim(), role: 'member', status: 'active', createdAt: at, ownerId };
       await store.addService(record).catch((cause: unknown) => {
-        throw cause instanceof Conflict ? new Conflict(`"${subject}" is the subject of another account`, { cause }) : cause;
+        throw cause instanceof Conflict ? new Conflict(`"${subject}" is, or was, the subject of another account`, { cause }) : cause;
       });
       return record;
     },

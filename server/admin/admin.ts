@@ -6,7 +6,7 @@
 import Router from '@koa/router';
 import type { Context } from 'koa';
 import type { z } from 'zod';
-import type { Accounts } from '../accounts/accounts.ts';
+import type { Accounts, Identities, People, ScimTokens } from '../accounts/accounts.ts';
 import type { Audiences } from '../audiences/audiences.ts';
 import type { Audit } from '../audit/audit.ts';
 import type { Clients } from '../clients/clients.ts';
@@ -23,7 +23,9 @@ import { createAuditRoutes } from './audit_routes.ts';
 import { authorize, type Admin } from './authorize.ts';
 import { createKeyRoutes } from './keys_routes.ts';
 import { describeApi } from './openapi.ts';
+import { createPeopleRoutes } from './people_routes.ts';
 import type { Route } from './route.ts';
+import { createScimTokenRoutes } from './scim_token_routes.ts';
 
 export const ADMIN_PATH = '/admin/api';
 
@@ -34,6 +36,11 @@ export interface AdminOptions {
   readonly verifyAdmin: Issuer['verifyAdmin'];
   readonly keys: KeyAdministration;
   readonly accounts: Accounts;
+  readonly people: People;
+  readonly identities: Identities;
+  readonly scimTokens: ScimTokens;
+  /** Where directories go with their tokens. */
+  readonly scimUrl: string;
   readonly clients: Clients;
   readonly audiences: Audiences;
   readonly audit: Audit;
@@ -51,7 +58,9 @@ type Params = Context & { params: Record<string, string | undefined> };
 
 export function createAdmin(options: AdminOptions): Router {
   const router = new Router();
-  const routes = [...createKeyRoutes(options), ...createAudienceRoutes(options), ...createAccountRoutes(options), ...createAuditRoutes(options)];
+  const routes = [
+    ...createKeyRoutes(options), ...createAudienceRoutes(options), ...createAccountRoutes(options), ...createPeopleRoutes(options), ...createScimTokenRoutes(options), ...createAuditRoutes(options),
+  ];
   for (const row of routes) router[row.method](`${PREFIX}${row.path}`, (ctx) => answer(ctx, row, options));
   const description = describeApi(options.issuer, PREFIX, routes);
   router.get(`${ADMIN_PATH}/openapi.json`, (ctx) => {

@@ -6,10 +6,9 @@ import { Refused } from '../lib/errors.ts';
 export const LARGEST_BODY_BYTES = 64 * 1024;
 
 /** Reads a JSON object. Throws Refused for another media type, too large a body, or anything but one object. */
-export async function readJsonBody(request: IncomingMessage): Promise<Record<string, unknown>> {
-  if (!/^application\/json\s*(;|$)/i.test(request.headers['content-type'] ?? '')) {
-    throw new Refused('invalid_request', 'Send the request as application/json.');
-  }
+export async function readJsonBody(request: IncomingMessage, mediaTypes: readonly string[] = ['application/json']): Promise<Record<string, unknown>> {
+  const mediaType = (request.headers['content-type'] ?? '').replace(/\s*;.*$/s, '').trim().toLowerCase();
+  if (!mediaTypes.includes(mediaType)) throw new Refused('invalid_request', `Send the request as ${mediaTypes.join(' or ')}.`);
   const text = await readText(request);
   try {
     const value: unknown = JSON.parse(text);

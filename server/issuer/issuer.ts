@@ -37,6 +37,8 @@ export interface Issuer {
   readonly browserSessions: BrowserSessions;
   /** Who shows an access token for the admin API. Undefined without one; a reason when it will not do. Whether they are an admin is not said. */
   readonly verifyAdmin: (authorization: string | undefined) => Promise<Bearer | string | undefined>;
+  /** The same for an access token for this issuer, as a session has it; by which client, its subject says. */
+  readonly verifyPerson: (authorization: string | undefined) => Promise<Bearer | string | undefined>;
   /** Answers a request of the protocol, whatever it is; false when the path is none of the protocol's. */
   readonly handle: (request: IncomingMessage, response: ServerResponse, path: string) => boolean;
 }
@@ -100,6 +102,7 @@ export function createIssuer(given: IssuerOptions): Issuer {
     interactions: createInteractions(() => provider, options),
     browserSessions: createBrowserSessions(() => provider),
     verifyAdmin: (authorization) => verifyBearer(authorization, adminAudience(issuer), bearerDependencies()),
+    verifyPerson: (authorization) => verifyBearer(authorization, issuer, bearerDependencies()),
     handle: (request, response, path) => {
       const methods = own[path]?.methods ?? findMethods(path);
       if (methods === undefined) return false;

@@ -18,8 +18,8 @@ export interface Owners {
   requireFresh(ctx: Context): Promise<Owner>;
 }
 
-/** How long after a sign-in its browser may change how one gets in. */
-const FRESH_SECONDS = 600;
+/** How long after a sign-in its browser, or its command line, may change how one gets in. */
+export const FRESH_SECONDS = 600;
 
 export function createOwners({ accounts, browserSessions, clock }: { accounts: Accounts; browserSessions: BrowserSessions; clock: Clock }): Owners {
   const find = async ({ req, res }: Context): Promise<Owner | undefined> => {

@@ -24,8 +24,9 @@ export function createEnrolment({ accounts, ceremonies, transient, clock }: Enro
   const keyOf = (token: string) => `enrolment:${hashValue(token)}`;
   return {
     begin: async (token, { email, name }) => {
-      if ((await accounts.findInvitation(token)) === undefined) throw over();
-      const applicant = await accounts.prepare(email, name);
+      const invitation = await accounts.findInvitation(token);
+      if (invitation === undefined) throw over();
+      const applicant = await accounts.prepare(invitation, { email, name });
       const options = await ceremonies.beginRegistration(applicant, []);
       await transient.put(keyOf(token), { challenge: options.challenge, applicant: { ...applicant } }, CEREMONY_SECONDS);
       return { options };

@@ -9,11 +9,12 @@ import type { Accounts, Identities, Passkeys, Sessions } from '../accounts/accou
 import type { Clients } from '../clients/clients.ts';
 import type { UpstreamConfig } from '../config/config.ts';
 import { readJsonBody } from '../http/body.ts';
-import type { BrowserSessions, Interaction, Interactions } from '../issuer/issuer.ts';
+import type { BrowserSessions, Interaction, Interactions, Issuer } from '../issuer/issuer.ts';
 import type { Clock } from '../lib/clock.ts';
 import { NotFound, Refused } from '../lib/errors.ts';
 import type { TransientStore } from '../storage/storage.ts';
 import type { AccountNotice, Assets, Pages } from '../views/views.ts';
+import { addAccountApi } from './account_api.ts';
 import { createOwners } from './account_owner.ts';
 import { addAccountRoutes } from './account_routes.ts';
 import { createAttestationTrust } from './attestation.ts';
@@ -42,6 +43,7 @@ export interface LoginOptions {
   readonly deviceLoginForbidden: readonly string[];
   readonly interactions: Interactions;
   readonly browserSessions: BrowserSessions;
+  readonly verifyPerson: Issuer['verifyPerson'];
   /** Certificates, in PEM, of makers whose attestation is believed to show a key in hardware. */
   readonly attestationRoots: readonly string[];
   readonly transient: TransientStore;
@@ -93,6 +95,7 @@ export function createLogin(options: LoginOptions): Router {
     describeSessions: createSessionDescriber(options),
     onChanged,
   });
+  addAccountApi(router, { ...options, ways, onChanged });
   addSessionRoutes(router, wrappers, { ...options, owners, onChanged });
   addUpstreamRoutes(router, wrappers, { ...options, owners, visits, ways, findInteraction });
   addSignInRoutes(router, wrappers, options, { signIns, visits, findInteraction });
@@ -116,8 +119,9 @@ function addEnrolmentRoutes(router: Router, { page, action }: Pick<Wrappers, 'pa
   router.get(TOKEN, page(async (ctx) => {
     // Looking at the link does not use it: mail scanners look too.
     const token = tokenOf(ctx);
-    if ((await accounts.findInvitation(token)) !== undefined) {
-      ctx.body = pages.renderEnrolPage({ token, issuer });
+    const invitation = await accounts.findInvitation(token);
+    if (invitation !== undefined) {
+      ctx.body = pages.renderEnrolPage({ token, issuer, email: invitation.email });
       return;
     }
     ctx.status = 410;

@@ -10,9 +10,11 @@ import type { UpstreamClaims } from './upstream.ts';
  */
 export function judgePerson(claims: UpstreamClaims, config: UpstreamConfig): UpstreamPerson {
   const email = readEmail(claims, config);
+  const isEmailVerified = isVerified(claims, config);
   return {
-    issuer: config.issuer, subject: claims.sub, email, name: readName(claims, email),
-    isEmailVerified: isVerified(claims, config), hostedDomain: establishCompany(claims, email, config),
+    issuer: config.issuer, subject: claims.sub, email, name: readName(claims, email), isEmailVerified, hostedDomain: establishCompany(claims, email, config),
+    // What an upstream says of an address in a domain of somebody else's leads to no account that waits for its owner.
+    isEmailOfUpstream: isEmailVerified && config.domains.includes(domainOf(email)),
   };
 }
 

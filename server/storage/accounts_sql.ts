@@ -2,7 +2,7 @@ import { createBatch } from '../lib/batch.ts';
 import { Conflict } from '../lib/errors.ts';
 import type { Database, Query } from './database.ts';
 import { guardStore } from './failure.ts';
-import type { Account, PrismaClient } from './generated/prisma/client.ts';
+import type { Account, Prisma, PrismaClient } from './generated/prisma/client.ts';
 import { toPasskey, toPasskeyRow, type AttestationBytes, type PasskeyRecord } from './passkeys_sql.ts';
 
 export interface AccountRecord {
@@ -19,6 +19,12 @@ export interface AccountRecord {
   readonly ownerId?: string | undefined;
   /** The company's domain as an upstream stated it. Undefined: the e-mail's domain decides. */
   readonly hostedDomain?: string | undefined;
+  /** What the company's directory calls it. */
+  readonly externalId?: string | undefined;
+  /** A directory made it, and nobody has ever come in by it. */
+  readonly awaitsOwner?: true | undefined;
+  /** Who suspended it, where that is known: `admin:` and an account's id, or `scim:` and a token's name. */
+  readonly suspendedBy?: string | undefined;
 }
 
 export interface InvitationRecord {
@@ -26,6 +32,8 @@ export interface InvitationRecord {
   readonly role: AccountRecord['role'];
   readonly createdAt: Date;
   readonly expiresAt: Date;
+  /** For this address alone. Undefined: whoever has the link says which. */
+  readonly email?: string | undefined;
 }
 
 export interface AccountStore {
@@ -41,14 +49,17 @@ export interface AccountStore {
   findPasskey(id: string): Promise<PasskeyRecord | undefined>;
   /** Compare-and-set on the counter, so that two sign-ins with one counter value cannot both win: whether it won. */
   recordPasskeyUse(id: string, use: { from: number; to: number; isBackedUp: boolean; at: Date }): Promise<boolean>;
-  /** Keeps the invitation; earlier ones of the same role that nobody accepted end with it. */
+  /** Keeps the invitation; earlier ones that nobody accepted end with it: of the same address, or, for none, of the same role. */
   replaceInvitations(invitation: InvitationRecord): Promise<void>;
   /** The invitation if it can still be accepted at `now`. */
   findOpenInvitation(tokenHash: string, now: Date): Promise<InvitationRecord | undefined>;
   /** Whom an accepted invitation brought in. */
   findInvitee(tokenHash: string): Promise<AccountRecord | undefined>;
+  /** Whether an account that is gone, or has moved on, keeps everybody else from the e-mail. */
+  isBuried(email: string): Promise<boolean>;
   /**
-   * Ends the invitation and creates the account with its passkey: all of it or nothing. False when the invitation was
+   * Ends the invitation and creates the account with its passkey, or, where the invitation names an address and the account
+   * of that id and address waits for its owner, gives it the passkey: all of it or nothing. False when the invitation was
    * accepted or ended before. Throws Conflict when the e-mail or the passkey is taken.
    */
   acceptInvitation(tokenHash: string, account: AccountRecord, passkey: PasskeyRecord, at: Date, attestation?: AttestationBytes): Promise<boolean>;
@@ -79,6 +90,8 @@ export function createAccountStore({ prisma, query }: Pick<Database, 'prisma' | 
         const row = await prisma.account.findUnique({ where: { email } });
         return row === null ? undefined : toAccount(row);
       }),
+    isBuried: (email) =>
+      guardStore('look for a buried e-mail', async () => (await prisma.emailTombstone.count({ where: { email, releasedAt: null } })) > 0),
     hasAdmin: () =>
       guardStore('look for an admin', async () => (await prisma.account.count({ where: { role: 'admin', status: 'active' } })) > 0),
     findPasskey: (id) =>
@@ -105,14 +118,17 @@ function createInvitationMethods(prisma: PrismaClient): Pick<AccountStore, 'repl
         await prisma.$transaction(async (tx) => {
           // One at a time: of two at once neither would see the other's, and both would stay open.
           await tx.$executeRaw`SELECT pg_advisory_xact_lock(${INVITATION_LOCK})`;
-          await tx.invitation.deleteMany({ where: { role: invitation.role, acceptedAt: null } });
-          await tx.invitation.create({ data: invitation });
+          const { email, ...rest } = invitation;
+          await tx.invitation.deleteMany({ where: { acceptedAt: null, ...(email === undefined ? { role: rest.role, email: null } : { email }) } });
+          await tx.invitation.create({ data: { ...rest, email: email ?? null } });
         });
       }),
     findOpenInvitation: (tokenHash, now) =>
       guardStore('find an invitation', async () => {
         const row = await prisma.invitation.findFirst({ where: { tokenHash, acceptedAt: null, expiresAt: { gt: now } } });
-        return row === null ? undefined : { ...row, role: row.role as AccountRecord['role'] };
+        if (row === null) return undefined;
+        const { role, createdAt, expiresAt, email } = row;
+        return { tokenHash, role: role as AccountRecord['role'], createdAt, expiresAt, email: email ?? undefined };
       }),
     findInvitee: (tokenHash) =>
       guardStore('find an invitee', async () => {
@@ -129,9 +145,9 @@ function createInvitationMethods(prisma: PrismaClient): Pick<AccountStore, 'repl
             data: { acceptedAt: at, acceptedBy: account.id },
           });
           if (count !== 1) return false;
-          const taken = await tx.account.findUnique({ where: { email: account.email } });
-          if (taken !== null) throw new Conflict('the e-mail has an account');
-          await tx.account.create({ data: toAccountRow(account) });
+          const { email } = await tx.invitation.findUniqueOrThrow({ where: { tokenHash } });
+          // Only a link for that address may lead to an account that a directory has made for it.
+          if (email === null || !(await giveToOwner(tx, { ...account, email }))) await createAccount(tx, account);
           await tx.passkey.create({ data: toPasskeyRow(passkey, attestation) });
           return true;
         }),
@@ -139,23 +155,41 @@ function createInvitationMethods(prisma: PrismaClient): Pick<AccountStore, 'repl
   };
 }
 
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+async function createAccount(tx: Prisma.TransactionClient, account: AccountRecord): Promise<void> {
+  const taken = await tx.account.findUnique({ where: { email: account.email } });
+  if (taken !== null) throw new Conflict('the e-mail has an account');
+  await tx.account.create({ data: toAccountRow(account) });
+}
 
-/** Asked with every exchange, so by hand: one question for an account and its groups, and for all who wait. */
+/** Compare-and-set: of two who come for it at once, one gets it. An invitation never takes a role away. */
+async function giveToOwner(tx: Prisma.TransactionClient, { id, email, name, role }: AccountRecord): Promise<boolean> {
+  const { count } = await tx.account.updateMany({ where: { id, email, awaitsOwner: true, status: 'active' }, data: { awaitsOwner: false, name, ...(role === 'admin' ? { role } : {}) } });
+  return count === 1;
+}
+
+export const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
 /** Asked with every token: past Prisma, and one question for all who wait. */
 function createFind(query: Query): AccountStore['find'] {
   interface Row {
-    id: string; kind: string; email: string; email_verified: boolean; name: string; role: string; status: string; created_at: Date; owner_id: string | null; hosted_domain: string | null; groups: string[];
+    id: string; kind: string; email: string; email_verified: boolean; name: string; role: string; status: string; created_at: Date; owner_id: string | null; hosted_domain: string | null;
+    external_id: string | null; awaits_owner: boolean; suspended_by: string | null; groups: string[];
   }
   const find = createBatch<string, Awaited<ReturnType<AccountStore['find']>>>(
     async (ids) => {
       const { rows } = await query(
-        `SELECT id, kind, email, email_verified, name, role, status, created_at, owner_id, hosted_domain,
+        `SELECT id, kind, email, email_verified, name, role, status, created_at, owner_id, hosted_domain, external_id, awaits_owner, suspended_by,
           ARRAY(SELECT group_name FROM group_members WHERE account_id = accounts.id ORDER BY group_name) AS groups
         FROM accounts WHERE id = ANY($1::uuid[])`,
         [ids],
       );
-      return new Map((rows as Row[]).map(({ groups, email_verified: emailVerified, created_at: createdAt, owner_id: ownerId, hosted_domain: hostedDomain, ...row }) => [row.id, { ...toAccount({ ...row, emailVerified, createdAt, ownerId, hostedDomain }), groups }]));
+      return new Map((rows as Row[]).map((row) => [row.id, {
+        ...toAccount({
+          ...row, emailVerified: row.email_verified, createdAt: row.created_at, ownerId: row.owner_id, hostedDomain: row.hosted_domain,
+          externalId: row.external_id, awaitsOwner: row.awaits_owner, suspendedBy: row.suspended_by,
+        }),
+        groups: row.groups,
+      }]));
     },
     { largest: 500 },
   );
@@ -174,9 +208,15 @@ export function toAccount(row: Account): AccountRecord {
     createdAt: row.createdAt,
     ownerId: row.ownerId ?? undefined,
     hostedDomain: row.hostedDomain ?? undefined,
+    externalId: row.externalId ?? undefined,
+    awaitsOwner: row.awaitsOwner || undefined,
+    suspendedBy: row.suspendedBy ?? undefined,
   };
 }
 
-export function toAccountRow({ isEmailVerified, hostedDomain, ownerId, ...account }: AccountRecord) {
-  return { ...account, emailVerified: isEmailVerified, hostedDomain: hostedDomain ?? null, ownerId: ownerId ?? null };
+export function toAccountRow({ isEmailVerified, hostedDomain, ownerId, externalId, awaitsOwner, suspendedBy, ...account }: AccountRecord) {
+  return {
+    ...account, emailVerified: isEmailVerified, hostedDomain: hostedDomain ?? null, ownerId: ownerId ?? null,
+    externalId: externalId ?? null, awaitsOwner: awaitsOwner ?? false, suspendedBy: suspendedBy ?? null,
+  };
 }

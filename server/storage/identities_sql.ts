@@ -3,6 +3,7 @@ import { toAccount, toAccountRow, type AccountRecord } from './accounts_sql.ts';
 import { guardStore } from './failure.ts';
 import type { Identity, Prisma, PrismaClient } from './generated/prisma/client.ts';
 import { countWaysIn, lockAccount, type WaysIn } from './passkeys_sql.ts';
+import { isLastAdmin, lastAdmin } from './people_sql.ts';
 
 /** Whom an upstream knows by (issuer, subject), and whose account that is. */
 export interface IdentityRecord {
@@ -40,6 +41,11 @@ export interface IdentityStore {
   list(accountId: string): Promise<readonly IdentityRecord[]>;
   /** Creates an account with the identity that it comes by. Throws Conflict when the e-mail or the identity is taken. */
   provision(account: AccountRecord, identity: IdentityRecord): Promise<void>;
+  /**
+   * Gives an account that waits for its owner to who comes by this identity, and the account that identity's changes:
+   * whether it waited, for that e-mail. Throws Conflict when the identity is some account's already.
+   */
+  claim(identity: IdentityRecord, changes: IdentityUse['account']): Promise<boolean>;
   /** Throws Conflict when the identity is some account's already. */
   link(identity: IdentityRecord): Promise<void>;
   /** Unlinks it unless the account would be left with no way in. */
@@ -82,6 +88,16 @@ export function createIdentityStore(prisma: PrismaClient): IdentityStore {
           await tx.identity.create({ data: toIdentityRow(identity) });
         }),
       ),
+    claim: (identity, changes) =>
+      guardStore('claim an account', () =>
+        prisma.$transaction(async (tx) => {
+          const { accountId: id, email } = identity;
+          const { count } = await tx.account.updateMany({ where: { id, email, kind: 'person', status: 'active', awaitsOwner: true }, data: { awaitsOwner: false, ...toChanges(changes) } });
+          if (count !== 1) return false;
+          await tx.identity.create({ data: toIdentityRow(identity) });
+          return true;
+        }),
+      ),
     link: (identity) =>
       guardStore('link an identity', async () => {
         await prisma.identity.create({ data: toIdentityRow(identity) });
@@ -102,14 +118,7 @@ export function createIdentityStore(prisma: PrismaClient): IdentityStore {
       guardStore('record the use of an identity', () =>
         prisma.$transaction(async (tx) => {
           await tx.identity.update({ where: { issuer_subject: { issuer, subject } }, data: { email, lastUsedAt: at } });
-          await tx.account.update({
-            where: { id: accountId },
-            data: {
-              ...(account.email === undefined ? {} : { email: account.email }),
-              ...(account.isEmailVerified === undefined ? {} : { emailVerified: account.isEmailVerified }),
-              ...('hostedDomain' in account ? { hostedDomain: account.hostedDomain ?? null } : {}),
-            },
-          });
+          await tx.account.update({ where: { id: accountId }, data: toChanges(account) });
         }),
       ),
     findHolder: (email) =>
@@ -162,7 +171,8 @@ function createDisputeMethods(prisma: PrismaClient): DisputeMethods {
           const dispute = await resolve(tx, disputeId, { resolution: 'linked', by, at });
           if (dispute === undefined) return undefined;
           const { issuer, subject, accountId, email } = dispute;
-          if ((await tx.account.count({ where: { id: accountId } })) === 0) throw new Conflict('the account is gone');
+          const { count } = await tx.account.updateMany({ where: { id: accountId }, data: { awaitsOwner: false } });
+          if (count === 0) throw new Conflict('the account is gone');
           await tx.identity.create({ data: { issuer, subject, accountId, email, linkedAt: at } });
           return dispute;
         }),
@@ -170,11 +180,12 @@ function createDisputeMethods(prisma: PrismaClient): DisputeMethods {
   };
 }
 
-/** Whether somebody had the e-mail, or kept others from it. */
+/** Whether somebody had the e-mail, or kept others from it. Throws Conflict when it is the last admin's. */
 async function free(tx: Prisma.TransactionClient, email: string, by: string, at: Date): Promise<boolean> {
   const holder = await tx.account.findUnique({ where: { email } });
   // The trigger buries what the account loses here; it is dug up again below.
-  if (holder !== null) await tx.account.update({ where: { id: holder.id }, data: { status: 'suspended', email: `${holder.id}@released.invalid`, emailVerified: false } });
+  if (holder !== null && (await isLastAdmin(tx, holder.id))) throw lastAdmin();
+  if (holder !== null) await tx.account.update({ where: { id: holder.id }, data: { status: 'suspended', suspendedBy: `admin:${by}`, email: `${holder.id}@released.invalid`, emailVerified: false } });
   const { count } = await tx.emailTombstone.updateMany({ where: { email, releasedAt: null }, data: { releasedAt: at, releasedBy: by } });
   return count > 0;
 }
@@ -185,6 +196,14 @@ async function resolve(tx: Prisma.TransactionClient, id: string, { resolution, b
   if (count !== 1) return undefined;
   const { resolvedAt: _, resolvedBy: __, resolution: ___, ...dispute } = await tx.emailDispute.findUniqueOrThrow({ where: { id } });
   return dispute;
+}
+
+function toChanges({ email, isEmailVerified, ...rest }: IdentityUse['account']): Prisma.AccountUpdateInput {
+  return {
+    ...(email === undefined ? {} : { email }),
+    ...(isEmailVerified === undefined ? {} : { emailVerified: isEmailVerified }),
+    ...('hostedDomain' in rest ? { hostedDomain: rest.hostedDomain ?? null } : {}),
+  };
 }
 
 function toIdentity({ issuer, subject, accountId, email, linkedAt, lastUsedAt }: Identity): IdentityRecord {

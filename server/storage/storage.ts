@@ -13,6 +13,7 @@ import { createSqlArtifacts, purgeExpiredArtifacts } from './artifacts_sql.ts';
 import { createAuditStore, type AuditStore } from './audit_sql.ts';
 import { createClientStore, type ClientStore } from './clients_sql.ts';
 import { openEmbedded, openPostgres } from './database.ts';
+import { createDirectoryGroupStore, type DirectoryGroupStore } from './directory_groups_sql.ts';
 import { guardStore } from './failure.ts';
 import { createGroupStore, type GroupStore } from './groups_sql.ts';
 import { createMemoryHints, createRedisHints, type Hints } from './hints.ts';
@@ -20,6 +21,8 @@ import { createIdentityStore, type IdentityStore } from './identities_sql.ts';
 import { createMemoryLimits } from './limits.ts';
 import { createKeyStore, type KeyStore } from './keys_sql.ts';
 import { createPasskeyStore, type PasskeyStore } from './passkeys_sql.ts';
+import { createPeopleStore, type PeopleStore } from './people_sql.ts';
+import { createScimTokenStore, type ScimTokenStore } from './scim_tokens_sql.ts';
 import { createSessionStore, purgeSessions, type SessionStore } from './sessions_sql.ts';
 import { createMemoryVolatile } from './volatile_memory.ts';
 import { createRedisVolatile } from './volatile_redis.ts';
@@ -35,14 +38,20 @@ export type { ClientStore } from './clients_sql.ts';
 export type { DisputeRecord, IdentityRecord, IdentityStore, IdentityUse } from './identities_sql.ts';
 export type { JsonObject, JsonValue } from './json.ts';
 export type { InstanceRecord, KeyEvent, KeyRecord, KeySet, KeyState, KeyStore, KeyTransaction, VerifierCount, VerifierRecord } from './keys_sql.ts';
+export type { DirectoryGroupRecord, DirectoryGroupStore, GroupFilter, MemberChange } from './directory_groups_sql.ts';
 export type { Hints } from './hints.ts';
+export type { DirectoryFilter, LifeCycleOutcome, PeopleFilter, PeopleStore, PersonChanges, PersonRecord, Slice } from './people_sql.ts';
+export type { ScimTokenRecord, ScimTokenStore } from './scim_tokens_sql.ts';
 export type { AttestationBytes, PasskeyRecord, PasskeyStore, WaysIn } from './passkeys_sql.ts';
 export type { SessionEnd, SessionRecord, SessionStore } from './sessions_sql.ts';
 
 export interface Storage {
   readonly keys: KeyStore;
   readonly accounts: AccountStore;
+  readonly people: PeopleStore;
   readonly groups: GroupStore;
+  readonly directoryGroups: DirectoryGroupStore;
+  readonly scimTokens: ScimTokenStore;
   readonly passkeys: PasskeyStore;
   readonly identities: IdentityStore;
   readonly sessions: SessionStore;
@@ -86,7 +95,10 @@ export async function openStorage({ databaseUrl, redisUrl, dataDir, clock, onRed
   return {
     keys: createKeyStore(prisma),
     accounts: createAccountStore(database),
+    people: createPeopleStore(prisma),
     groups: createGroupStore(prisma),
+    directoryGroups: createDirectoryGroupStore(prisma),
+    scimTokens: createScimTokenStore(prisma),
     passkeys: createPasskeyStore(prisma),
     identities: createIdentityStore(prisma),
     sessions: createSessionStore(prisma),

@@ -11,6 +11,8 @@ export interface EnrolOptions {
   /** The secret of the invitation link. */
   readonly token: string;
   readonly issuer: string;
+  /** Where the invitation is for one address alone. */
+  readonly email?: string | undefined;
 }
 
 export interface EnrolledOptions {
@@ -19,7 +21,7 @@ export interface EnrolledOptions {
   readonly issuer: string;
 }
 
-export function enrolPage({ token, issuer }: EnrolOptions): Page {
+export function enrolPage({ token, issuer, email }: EnrolOptions): Page {
   const { enrol } = texts;
   const host = hostOf(issuer);
   return {
@@ -34,10 +36,11 @@ ${ceremonyForm({
   fields: html`${field({
     name: 'email',
     label: enrol.email,
-    hint: enrol.emailHint,
+    hint: email === undefined ? enrol.emailHint : enrol.emailFixed,
+    ...(email === undefined ? {} : { value: email }),
     missing: enrol.emailMissing,
     malformed: enrol.emailMalformed,
-    attributes: html`type="email" autocomplete="email" autocapitalize="none" spellcheck="false" maxlength="254"`,
+    attributes: html`type="email" autocomplete="email" autocapitalize="none" spellcheck="false" maxlength="254"${email !== undefined && html` readonly`}`,
   })}
 ${field({
   name: 'name',

@@ -59,6 +59,7 @@ export const texts = {
     lead: (host: string): Html => html`You are invited to <strong>${host}</strong>. A passkey takes the place of a password: you sign in with your fingerprint, face, PIN or security key.`,
     email: 'E-mail',
     emailHint: 'Your work address.',
+    emailFixed: 'The invitation is for this address.',
     emailMissing: 'Enter your e-mail address.',
     emailMalformed: 'Enter a full e-mail address, like ada@example.com.',
     name: 'Name',

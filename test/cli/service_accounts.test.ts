@@ -77,7 +77,7 @@ describe('a service account', () => {
     const before = readFileSync(keyFile, 'utf8');
     expect(await cli.run(['service-accounts', 'add', 'other@jobs.example.com', '--name', 'Other', '--key-file', keyFile])).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining(`${keyFile} is there already, and is not overwritten\nhint: `) });
     // The subject is taken: the file that --force allows to overwrite stays, too.
-    expect(await cli.run(['service-accounts', 'add', SUBJECT, '--name', 'Nightly', '--key-file', keyFile, '--force'])).toMatchObject({ code: 5, stderr: expect.stringContaining(`"${SUBJECT}" is the subject of another account`) });
+    expect(await cli.run(['service-accounts', 'add', SUBJECT, '--name', 'Nightly', '--key-file', keyFile, '--force'])).toMatchObject({ code: 5, stderr: expect.stringContaining(`"${SUBJECT}" is, or was, the subject of another account`) });
     expect(readFileSync(keyFile, 'utf8')).toBe(before);
     expect((await cli.run(['service-accounts', 'list'])).stdout).toMatch(new RegExp(`\n  ${SUBJECT} +Nightly +works +${key.kid.slice(0, 8)} +${cli.issuer.url} +admin@example.com +\\d{4}-`));
   });

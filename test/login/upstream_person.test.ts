@@ -24,8 +24,8 @@ const attempt = (config: UpstreamConfig, claims: Record<string, unknown>): unkno
 
 describe('Google', () => {
   test.each<[string, Record<string, unknown>, unknown]>([
-    ['Workspace', { email: 'Ada@corp.example', email_verified: true, hd: 'corp.example', name: 'Ada' }, { email: 'ada@corp.example', isEmailVerified: true, hostedDomain: 'corp.example', name: 'Ada', subject: 's1', issuer: 'https://accounts.google.com' }],
-    ['Workspace, an address of a secondary domain', { email: 'ada@other.example', email_verified: true, hd: 'corp.example' }, expect.objectContaining({ hostedDomain: 'corp.example' })],
+    ['Workspace', { email: 'Ada@corp.example', email_verified: true, hd: 'corp.example', name: 'Ada' }, { email: 'ada@corp.example', isEmailVerified: true, hostedDomain: 'corp.example', name: 'Ada', subject: 's1', issuer: 'https://accounts.google.com', isEmailOfUpstream: true }],
+    ['Workspace, an address of a secondary domain', { email: 'ada@other.example', email_verified: true, hd: 'corp.example' }, expect.objectContaining({ hostedDomain: 'corp.example', isEmailOfUpstream: false })],
     ['a personal account in an allowed domain: no hd', { email: 'ada@gmail.com', email_verified: true }, expect.objectContaining({ hostedDomain: undefined, email: 'ada@gmail.com' })],
     ['a personal account with the company’s address', { email: 'ada@corp.example', email_verified: true }, refusal('upstream_not_allowed')],
     ['Workspace of somebody else', { email: 'ada@corp.example', email_verified: true, hd: 'elsewhere.example' }, refusal('upstream_not_allowed')],
@@ -38,8 +38,8 @@ describe('Google', () => {
 
 describe('Entra', () => {
   test.each<[string, Record<string, unknown>, unknown]>([
-    ['the tenant’s, hd from the tenant', { tid: TENANT, email: 'ada@subsidiary.example' }, expect.objectContaining({ hostedDomain: 'corp.example', isEmailVerified: false, name: 'ada' })],
-    ['with the domain owner’s word for the address', { tid: TENANT, email: 'ada@corp.example', xms_edov: '1' }, expect.objectContaining({ isEmailVerified: true })],
+    ['the tenant’s, hd from the tenant', { tid: TENANT, email: 'ada@subsidiary.example' }, expect.objectContaining({ hostedDomain: 'corp.example', isEmailVerified: false, isEmailOfUpstream: false, name: 'ada' })],
+    ['with the domain owner’s word for the address', { tid: TENANT, email: 'ada@corp.example', xms_edov: '1' }, expect.objectContaining({ isEmailVerified: true, isEmailOfUpstream: true })],
     ['with word to the contrary', { tid: TENANT, email: 'ada@corp.example', xms_edov: false }, expect.objectContaining({ isEmailVerified: false })],
     ['another tenant', { tid: '9188040d-6c67-4c5b-b112-36a304b66dad', email: 'ada@corp.example' }, refusal('upstream_not_allowed')],
     ['no tenant', { email: 'ada@corp.example' }, refusal('upstream_not_allowed')],

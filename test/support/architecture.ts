@@ -3,7 +3,7 @@ import { readSource, type SourceFacts } from './source_facts.ts';
 
 /** DESIGN 6: a room may import rooms of lower floors only. `process` is main.ts and what it prints. */
 export const FLOORS: Readonly<Record<string, number>> = {
-  process: 8, app: 7, login: 6, admin: 6, issuer: 5, keys: 4, accounts: 4, clients: 4, audiences: 4, audit: 3,
+  process: 8, app: 7, login: 6, admin: 6, scim: 6, issuer: 5, keys: 4, accounts: 4, clients: 4, audiences: 4, audit: 3,
   storage: 2, http: 2, crypto: 1, config: 1, observability: 1, views: 1, lib: 0, oauth2: 0,
 };
 

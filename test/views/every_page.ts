@@ -14,6 +14,7 @@ const session = (text: string) => ({ key: text, client: text, device: text, ip: 
 export function everyPage(text: string, issuer = 'https://us.vouch.sh'): Record<string, string> {
   return {
     enrol: pages.renderEnrolPage({ token: text, issuer }),
+    enrolNamed: pages.renderEnrolPage({ token: text, issuer, email: text }),
     enrolled: pages.renderEnrolledPage({ email: text, name: text, issuer }),
     invitationUsed: pages.renderInvitationUsedPage(),
     signInCli: pages.renderSignInPage({ uid: text, clientName: text, isCli: true, issuer }),

@@ -23,6 +23,7 @@ const ada = { name: 'Ada Lovelace', email: 'ada.lovelace@example.com', issuer };
 /** Every page as somebody would see it. */
 export const REAL_PAGES: Readonly<Record<string, string>> = {
   enrol: pages.renderEnrolPage({ token: 't', issuer }),
+  'enrol-named': pages.renderEnrolPage({ token: 't', issuer, email: ada.email }),
   enrolled: pages.renderEnrolledPage(ada),
   'invitation-used': pages.renderInvitationUsedPage(),
   'sign-in': pages.renderSignInPage({ uid: 'u', clientName: 'vouch', isCli: true, issuer }),

@@ -1,0 +1,151 @@
+import type { Directory, DirectoryGroup, GroupFieldChanges, MemberChange, Realm } from '../accounts/accounts.ts';
+import type { Audiences } from '../audiences/audiences.ts';
+import { Conflict, Refused } from '../lib/errors.ts';
+import type { JsonObject } from '../storage/storage.ts';
+import { createProjection, GROUP_SCHEMA, isObject, readAttributes, readText } from './attributes.ts';
+import { readFilter } from './filter.ts';
+import { readPage, renderList } from './list.ts';
+import type { Operation } from './operation.ts';
+import { readPatch, type Change } from './patch.ts';
+
+export interface GroupOptions {
+  readonly directory: Directory;
+  readonly audiences: Pick<Audiences, 'list'>;
+  /** Of every location. */
+  readonly base: string;
+}
+
+const FILTERS = { displayname: 'displayName', externalid: 'externalId', id: 'id', members: 'memberId', 'members.value': 'memberId' } as const;
+
+/** /Groups (RFC 7644 3): those that directories of the token's domains made. Policies name them as `vouch groups list` does. */
+export function createGroupOperations({ directory, audiences, base }: GroupOptions): Operation[] {
+  const render = async (group: DirectoryGroup, realm: Realm, projection = createProjection({})) =>
+    projection.apply(renderGroup(group, projection.wants('members') ? await directory.listMembers(realm, group.id) : [], base));
+  return [
+    {
+      method: 'get', path: '/Groups', name: 'scim.group.list', scope: 'groups:read',
+      prepare: ({ realm, query }) => {
+        const [filter, page, projection] = [readFilter(query.filter, FILTERS), readPage(query), createProjection(query)];
+        return {
+          act: async () => {
+            const { total, groups } = await directory.listGroups(realm, filter, page);
+            return { status: 200, resource: renderList(page, total, await Promise.all(groups.map((group) => render(group, realm, projection)))) };
+          },
+        };
+      },
+    },
+    {
+      method: 'get', path: '/Groups/:id', name: 'scim.group.get', scope: 'groups:read',
+      prepare: ({ realm, id, query }) => {
+        const projection = createProjection(query);
+        return { act: async () => ({ status: 200, resource: await render(await directory.getGroup(realm, id), realm, projection) }) };
+      },
+    },
+    {
+      method: 'post', path: '/Groups', name: 'scim.group.add', scope: 'groups:write', takesBody: true,
+      prepare: ({ realm, body }) => {
+        const { displayName, externalId, members } = readGroup(body);
+        const group = { displayName, externalId: externalId ?? undefined, members };
+        return { detail: toDetail(group), act: async () => ({ status: 201, resource: await render(await directory.addGroup(realm, group), realm) }) };
+      },
+    },
+    {
+      method: 'put', path: '/Groups/:id', name: 'scim.group.replace', scope: 'groups:write', takesBody: true,
+      prepare: ({ realm, id, body }) => {
+        const { displayName, externalId = null, members } = readGroup(body);
+        const changes: GroupFieldChanges = { displayName, externalId, members: { add: members, remove: 'all' } };
+        return { detail: toDetail(changes), act: async () => ({ status: 200, resource: await render(await directory.changeGroup(realm, id, changes), realm) }) };
+      },
+    },
+    {
+      method: 'patch', path: '/Groups/:id', name: 'scim.group.change', scope: 'groups:write', takesBody: true,
+      prepare: ({ realm, id, body }) => {
+        const changes = readGroupChanges(readPatch(body));
+        return {
+          detail: toDetail(changes),
+          // Without the resource: one with thousands of members would be sent back with each that comes or goes.
+          act: async () => {
+            await directory.changeGroup(realm, id, changes);
+            return { status: 204 };
+          },
+        };
+      },
+    },
+    {
+      method: 'delete', path: '/Groups/:id', name: 'scim.group.remove', scope: 'groups:write',
+      prepare: async ({ realm, id }) => {
+        const { name } = await directory.getGroup(realm, id);
+        return {
+          detail: { group: name },
+          act: async () => {
+            await refuseWhereNamed(name, audiences);
+            await directory.removeGroup(realm, id);
+            return { status: 204 };
+          },
+        };
+      },
+    },
+  ];
+}
+
+/** Whom a policy keeps out by a group would be let in without it, and another group of that name would be let in by it. Throws Conflict. */
+async function refuseWhereNamed(name: string, audiences: Pick<Audiences, 'list'>): Promise<void> {
+  const users = (await audiences.list()).filter(({ allow, deny }) => [...allow, ...deny].includes(`group:${name}`));
+  if (users.length > 0) throw new Conflict(`the policy of ${users.length === 1 ? 'an audience names' : `${users.length} audiences name`} the group "${name}"; take its members out, or ask an admin to take it out of the policy`);
+}
+
+/** Throws Refused. */
+function readGroup(body: object): { readonly displayName: string; readonly externalId: string | null | undefined; readonly members: readonly string[] } {
+  const attributes = readAttributes(body);
+  const displayName = readText(attributes, 'displayname');
+  if (typeof displayName !== 'string') throw new Refused('invalidValue', 'displayName is required');
+  return { displayName, externalId: readText(attributes, 'externalid'), members: readMembers(attributes.members ?? []) };
+}
+
+/** What the changes come to, one after the other. Attributes that are not kept here are left aside. Throws Refused. */
+function readGroupChanges(changes: readonly Change[]): GroupFieldChanges {
+  const values: Record<string, unknown> = {};
+  let members: MemberChange | undefined;
+  for (const change of changes) {
+    const { op, attribute, value } = change;
+    if (attribute === 'members') members = changeMembers(members ?? { add: [], remove: [] }, change);
+    else if (op === 'remove' && attribute === 'displayname') throw new Refused('mutability', 'displayName cannot be removed');
+    else values[attribute] = op === 'remove' ? null : value;
+  }
+  const displayName = readText(values, 'displayname');
+  if (displayName === null) throw new Refused('invalidValue', 'displayName cannot be empty');
+  const externalId = readText(values, 'externalid');
+  return { ...(displayName === undefined ? {} : { displayName }), ...(externalId === undefined ? {} : { externalId }), ...(members === undefined ? {} : { members }) };
+}
+
+function changeMembers({ add, remove }: MemberChange, { op, selected, value }: Change): MemberChange {
+  if (op === 'replace') return { add: readMembers(value), remove: 'all' };
+  const named = selected === undefined ? readMembers(value ?? []) : [selected];
+  const isNamed = (id: string) => named.includes(id);
+  if (op === 'add') return { add: [...new Set([...add, ...named])], remove: remove === 'all' ? remove : remove.filter((id) => !isNamed(id)) };
+  // Without a value: all of them.
+  if (selected === undefined && value === undefined) return { add: [], remove: 'all' };
+  return { add: add.filter((id) => !isNamed(id)), remove: remove === 'all' ? remove : [...new Set([...remove, ...named])] };
+}
+
+/** `[{ "value": "<id>" }]`, or one of them. Throws Refused. */
+function readMembers(value: unknown): readonly string[] {
+  const items: readonly unknown[] = Array.isArray(value) ? value : [value];
+  return items.map((item) => {
+    const id = isObject(item) ? readAttributes(item).value : undefined;
+    if (typeof id !== 'string' || id === '' || id.length > 64) throw new Refused('invalidValue', 'members must be a list of { "value": "<id of a user>" }');
+    return id.toLowerCase();
+  });
+}
+
+function toDetail(changes: object): JsonObject {
+  return { body: { ...changes } };
+}
+
+function renderGroup({ id, displayName, externalId, createdAt }: DirectoryGroup, members: readonly { id: string; email: string }[], base: string): object {
+  return {
+    schemas: [GROUP_SCHEMA], id, ...(externalId === undefined ? {} : { externalId }), displayName,
+    members: members.map((member) => ({ value: member.id, display: member.email, type: 'User', $ref: `${base}/Users/${member.id}` })),
+    meta: { resourceType: 'Group', created: createdAt.toISOString(), location: `${base}/Groups/${id}` },
+  };
+}

@@ -1,9 +1,9 @@
 import { userInfo } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { ConfigError, ensureEmbeddedSecrets, loadConfig, type Config } from './config/config.ts';
-import { parseKekRing } from './crypto/kek.ts';
-import { createKeys, findPolicyFaults, type KeyAdministration, type Keys, type KeysOverview, type Move, type RingOverview } from './keys/keys.ts';
+import { ConfigError, ensureEmbeddedSecrets, findEmbeddedKeks, loadConfig, type Config } from './config/config.ts';
+import { parseKekRing, type KekRing } from './crypto/kek.ts';
+import { findPolicyFaults, openOnHost, type HostKeys, type KeyAdministration, type KeysOverview, type Move, type RingOverview } from './keys/keys.ts';
 import { systemClock } from './lib/clock.ts';
 import { Refused, Trouble } from './lib/errors.ts';
 import { Secret } from './lib/secret.ts';
@@ -61,7 +61,7 @@ async function run(): Promise<boolean> {
   const config = readConfig();
   const { keys, close } = await open(config);
   try {
-    if (keys.created.length > 0) note(`Before that, what was due: ${describeMoves(keys.created)}.`);
+    if (keys.settled.length > 0) note(`Before that, what was due: ${describeMoves(keys.settled)}.`);
     return await command({ ...parameters, config, keys: keys.administration, actor: `host:${userInfo().username}` });
   } finally {
     await close();
@@ -98,28 +98,31 @@ function parse() {
 }
 
 function readConfig(): Config {
-  const config = loadConfig();
+  const config = loadConfig(undefined, { needsDatabaseOnly: true });
   const faults = findPolicyFaults({ ...config.keys, longestTokenSeconds: config.longestTokenSeconds }, config);
   if (faults.length > 0) throw new ConfigError(faults);
   return config;
 }
 
 /** Storage and the keys, and never the loops: this process is no instance that anyone should wait for. */
-async function open(config: Config): Promise<{ keys: Keys; close: () => Promise<void> }> {
+async function open(config: Config): Promise<{ keys: HostKeys; close: () => Promise<void> }> {
   const storage = await openStorage({ ...config, clock: systemClock, onRedisError: createRedisNote() });
   try {
-    // Only now: a data folder that is in use must not be touched.
-    const secrets = ensureEmbeddedSecrets(config);
-    const keks = new Secret(parseKekRing(secrets.keks.reveal()));
-    if (secrets.made.length > 0) note(`Made ${secrets.made.join(' and ')}, since the environment does not name VOUCH_KEK and VOUCH_COOKIE_KEYS.`);
     const policy = { ...config.keys, longestTokenSeconds: config.longestTokenSeconds };
-    const events = { onMoves: () => undefined, onSkew: () => undefined, onTrouble: note };
-    const keys = await createKeys({ ...config.keys, policy, keks, events, store: storage.keys, hints: storage.hints, clock: systemClock });
+    const keys = await openOnHost({ store: storage.keys, hints: storage.hints, keks: findKeks(config), policy });
+    if (!keys.hasKek) note('Without a key-encryption key (VOUCH_KEK) that opens the keys none is made here: the instances, which have one, make the next standby.');
     return { keys, close: () => storage.close() };
   } catch (error) {
     await storage.close();
     throw error;
   }
+}
+
+/** Of a database elsewhere none is made up: it would open nothing. That of an embedded one lies beside it. */
+function findKeks(config: Config): Secret<KekRing> | undefined {
+  // Only now, with the storage open: a data folder that is in use must not be touched.
+  const keks = config.keks ?? (config.databaseUrl === undefined ? ensureEmbeddedSecrets(config).keks : findEmbeddedKeks(config));
+  return keks === undefined ? undefined : new Secret(parseKekRing(keks.reveal()));
 }
 
 function createRedisNote(): () => void {

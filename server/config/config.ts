@@ -73,18 +73,26 @@ export class ConfigError extends Error {
 
 export { isLoopback };
 export { isConsumerDomain } from './domains.ts';
-export { ensureEmbeddedSecrets, type Secrets } from './embedded_secrets.ts';
+export { ensureEmbeddedSecrets, findEmbeddedKeks, type Secrets } from './embedded_secrets.ts';
 export { renderConfigTable } from './table.ts';
 export type { UpstreamConfig, UpstreamKind } from './upstreams.ts';
 
+export interface LoadOptions {
+  /** For a command that works with the database alone, in an emergency: what else the issuer needs in production may be missing or lost. */
+  readonly needsDatabaseOnly?: boolean;
+}
+
 /** Reads the whole configuration. Throws a ConfigError that names every fault, never a value of a secret. */
-export function loadConfig(env: Readonly<Record<string, string | undefined>> = process.env): Config {
-  const { values, faults } = readSecretFiles(env);
+export function loadConfig(env: Readonly<Record<string, string | undefined>> = process.env, { needsDatabaseOnly = false }: LoadOptions = {}): Config {
+  const read = readSecretFiles(env);
+  const { values } = read;
+  const isForgiven = ({ variable }: Fault) => needsDatabaseOnly && Object.keys(REQUIRED_IN_PRODUCTION).some((name) => name !== 'DATABASE_URL' && (variable === `${name}_FILE` || (variable === name && values[name] === undefined)));
+  const faults = read.faults.filter((fault) => !isForgiven(fault));
   const parsed = environmentSchema.safeParse(values);
   if (!parsed.success) {
     for (const issue of parsed.error.issues) faults.push({ variable: String(issue.path[0]), message: issue.message });
   }
-  for (const fault of findProductionFaults(values)) {
+  for (const fault of findProductionFaults(values).filter((found) => !isForgiven(found))) {
     if (!faults.some(({ variable }) => variable === fault.variable || variable === `${fault.variable}_FILE`)) faults.push(fault);
   }
   if (!parsed.success || faults.length > 0) throw new ConfigError(faults);

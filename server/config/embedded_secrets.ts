@@ -25,6 +25,16 @@ export function ensureEmbeddedSecrets(config: Config): Secrets {
   return { keks, cookieKeys, made };
 }
 
+/** The key-encryption keys that a start without VOUCH_KEK made in the data folder; undefined where it made none. */
+export function findEmbeddedKeks({ dataDir }: Config): Secret<readonly string[]> | undefined {
+  try {
+    return new Secret(readFileSync(join(dataDir, 'kek'), 'utf8').trim().split('\n'));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
 /**
  * Whole or not at all: written aside and linked into place, since a start that is killed half-way must not leave half a
  * key, and of two starts at once one must win.

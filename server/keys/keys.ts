@@ -22,6 +22,7 @@ import { createFetchCounter, type FetchCounter } from './verifiers.ts';
 
 export type { KeyAdministration, KeysOverview, RingOverview, VerifierOverview } from './administration.ts';
 export { createDiskSnapshot, type DiskSnapshot, type KeptDocument, type KeptSnapshot } from './disk_snapshot.ts';
+export { openOnHost, type HostKeys } from './host.ts';
 export type { Move } from './plan.ts';
 export { findPolicyFaults, type KeyPolicy } from './policy.ts';
 export type { KeySnapshot, Signer, Verifier } from './snapshot.ts';
@@ -99,7 +100,7 @@ export async function createKeys(options: KeysOptions): Promise<Keys> {
     snapshot = createSnapshot(set, custody, policy.jwksMaxAgeSeconds);
     for (const listener of listeners) listener(snapshot);
     if (snapshot.unopened.length === 0) usableVersion = snapshot.version;
-    else options.events.onTrouble('a signing key cannot be opened with the key-encryption keys of VOUCH_KEK_FILE; this instance publishes it and cannot sign with it', snapshot.unopened[0]?.cause);
+    else options.events.onTrouble('a signing key cannot be opened with the key-encryption keys of VOUCH_KEK (or VOUCH_KEK_FILE); this instance publishes it and cannot sign with it', snapshot.unopened[0]?.cause);
     return true;
   };
   // By the monotonic clock, which also counts while the process is stopped: an instance that wakes must not sign first.

@@ -1,3 +1,4 @@
+import { Refused } from '../lib/errors.ts';
 import type { SigningAlgorithm } from '../oauth2/vocabulary.ts';
 import type { KeyRecord, KeySet, KeyStore, KeyTransaction } from '../storage/storage.ts';
 import type { Evidence } from './evidence.ts';
@@ -35,11 +36,20 @@ export async function settle(transaction: KeyTransaction, { custody, policy }: O
   for (let round = 0; ; round += 1) {
     if (round === MOST_ROUNDS) throw new TypeError('the plan for the signing keys does not come to rest');
     const set = await transaction.load();
-    const moves = plan(set.records, evidence, transaction.now, policy, lost);
+    const planned = plan(set.records, evidence, transaction.now, policy, lost);
+    const moves = custody.canCreate ? planned : planned.filter(({ kind }) => kind !== 'generate');
     for (const move of moves) await apply(move, transaction, custody, set, actor);
     made.push(...moves);
+    if (moves.length === 0 && !custody.canCreate) refuseSilence(set.records, policy);
     if (moves.length === 0) return { isChanged: made.length > 0, moves: made };
   }
+}
+
+/** Without a key-encryption key a new standby is left to the instances, which have one. A ring without a signer is not. */
+function refuseSilence(records: readonly KeyRecord[], { rings }: KeyPolicy): void {
+  const silent = rings.find((ring) => records.some((record) => record.ring === ring) && !records.some((record) => record.ring === ring && record.state === 'active'));
+  if (silent === undefined) return;
+  throw new Refused('needs_kek', `the ring ${silent} would be left without a key that signs: it has no standby to take over; set VOUCH_KEK (or VOUCH_KEK_FILE), or wait until an instance has made one`);
 }
 
 async function apply(move: Move, transaction: KeyTransaction, custody: Custody, { version }: KeySet, actor: string): Promise<void> {

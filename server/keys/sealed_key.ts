@@ -3,6 +3,7 @@ import { openEnvelope, sealEnvelope } from '../crypto/envelope.ts';
 import { generateSigningKeyPair, toPublicJwk, type PublicJwk } from '../crypto/jwk.ts';
 import { signBytes } from '../crypto/jws.ts';
 import type { KekRing } from '../crypto/kek.ts';
+import { Refused } from '../lib/errors.ts';
 import type { Secret } from '../lib/secret.ts';
 import type { SigningAlgorithm } from '../oauth2/vocabulary.ts';
 import type { KeyRecord } from '../storage/storage.ts';
@@ -15,6 +16,8 @@ export type Sign = (data: Buffer) => Promise<Buffer> | Buffer;
  * vault or a KMS would be another implementation of this, with its name there for `sealed`.
  */
 export interface Custody {
+  /** False where nothing could be sealed: no new key is made then. */
+  readonly canCreate: boolean;
   /** A new key: its public half, and what opens it again, to be kept in its record. */
   create(ring: SigningAlgorithm): Promise<{ readonly publicJwk: PublicJwk; readonly sealed: Buffer }>;
   /** Throws when no KEK at hand opens it. */
@@ -32,10 +35,11 @@ export function createLocalCustody(keks: Secret<KekRing>): Custody {
     try {
       return openEnvelope(record.sealed, describe(record), keks.reveal());
     } catch (cause) {
-      throw new Error(`signing key ${record.kid} cannot be opened with the key-encryption keys of VOUCH_KEK_FILE`, { cause });
+      throw new Error(`signing key ${record.kid} cannot be opened with the key-encryption keys of VOUCH_KEK (or VOUCH_KEK_FILE)`, { cause });
     }
   };
   return {
+    canCreate: true,
     create: async (ring) => {
       const privateKey = await generateSigningKeyPair(ring);
       const publicJwk = toPublicJwk(privateKey, ring);
@@ -47,4 +51,12 @@ export function createLocalCustody(keks: Secret<KekRing>): Custody {
     },
     reseal: (record) => sealEnvelope(unseal(record), describe(record), keks.reveal()),
   };
+}
+
+/** Of somebody who has the database and no key-encryption key: states change, nothing is made, opened or sealed. */
+export function createKeylessCustody(): Custody {
+  const refuse = (): never => {
+    throw new Refused('needs_kek', 'this needs the key-encryption key: set VOUCH_KEK (or VOUCH_KEK_FILE)');
+  };
+  return { canCreate: false, create: async () => refuse(), open: refuse, reseal: refuse };
 }

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
@@ -230,7 +230,7 @@ describe('on the host', () => {
 
   beforeAll(async () => {
     // Redis is down all the time.
-    env = { DATABASE_URL: await createTestDatabase(), REDIS_URL: `redis://127.0.0.1:${await findFreePort()}`, VOUCH_DATA_DIR: mkdtempSync(join(tmpdir(), 'vouch-')) };
+    env = { VOUCH_KEK: randomBytes(32).toString('base64url'), DATABASE_URL: await createTestDatabase(), REDIS_URL: `redis://127.0.0.1:${await findFreePort()}`, VOUCH_DATA_DIR: mkdtempSync(join(tmpdir(), 'vouch-')) };
     await onHost(['list'], env);
   });
 
@@ -286,11 +286,26 @@ describe('on the host', () => {
     expect(await onHost(['list'], env)).toMatchObject({ code: 0 });
   });
 
-  test('a key-encryption key that does not open the keys is said', async () => {
-    const { code, stdout, stderr } = await onHost(['list'], { ...env, VOUCH_DATA_DIR: mkdtempSync(join(tmpdir(), 'vouch-')) });
-    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
-    expect(stderr).toMatch(/Made \S+\/kek and \S+, since the environment does not name VOUCH_KEK/);
-    expect(stderr).toMatch(/\nerror: signing key \S+ cannot be opened with the key-encryption keys of VOUCH_KEK/);
+  test.each<[string, () => Record<string, string>]>([
+    ['without a key-encryption key', () => ({ VOUCH_KEK: '' })],
+    ['with one that opens nothing', () => ({ VOUCH_KEK: randomBytes(32).toString('base64url') })],
+    ['in production, with a file of it that is gone', () => ({ VOUCH_KEK: '', VOUCH_KEK_FILE: '/nowhere/kek', NODE_ENV: 'production', VOUCH_ISSUER: 'https://vouch.example.com' })],
+  ])('%s an emergency is dealt with all the same: only the next standby is left to the instances', async (...[, more]) => {
+    const without = { ...env, ...more() };
+    const listed = await onHost(['list'], without);
+    expect(listed.code).toBe(0);
+    expect(listed.stderr).toContain('none is made here');
+    const [active, standby] = [await findOnHost('RS256', 'active'), await findOnHost('RS256', 'pending')];
+    const { code, stdout } = await onHost(['revoke', '--reason', 'drill', '--', active], without);
+    expect({ code, stdout }).toMatchObject({ code: 0, stdout: expect.stringContaining(`signs now: ${standby}`) });
+    expect(await query(env.DATABASE_URL!, "SELECT kid FROM signing_keys WHERE ring = 'RS256' AND state = 'pending'")).toEqual([]);
+    // Now nothing could take over: the ring would have nobody that signs.
+    expect(await onHost(['revoke', '--reason', 'again', '--', standby], without)).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('error: the ring RS256 would be left without a key that signs') });
+    expect(await findOnHost('RS256', 'active')).toBe(standby);
+    expect(await onHost(['rewrap'], without)).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('error: this needs the key-encryption key') });
+    // Whoever has the key makes the standby, as an instance does at its next tick.
+    expect(await onHost(['list'], env)).toMatchObject({ code: 0, stderr: expect.stringContaining('Before that, what was due: made a new key') });
+    expect(await findOnHost('RS256', 'pending')).not.toBe(standby);
   });
 
   test('a database that is away is said', async () => {

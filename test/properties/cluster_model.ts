@@ -223,6 +223,7 @@ async function survive<T>(work: Promise<T>): Promise<T | undefined> {
 }
 
 const FAKE_CUSTODY: Custody = {
+  canCreate: true,
   create: async (ring) => {
     const kid = randomUUID();
     const publicJwk: PublicJwk = ring === 'RS256' ? { kty: 'RSA', use: 'sig', alg: ring, kid, n: '', e: '' } : { kty: 'EC', use: 'sig', alg: ring, kid, crv: 'P-256', x: '', y: '' };

@@ -94,5 +94,5 @@ test('granted is never more than requested, never more than allowed, and always 
     { numRuns: 2000 },
   );
   // A property of what is granted says nothing when nothing is.
-  expect(granted).toBeGreaterThan(50);
+  expect(granted).toBeGreaterThan(20);
 });

@@ -1,6 +1,6 @@
 // What the issuer lets a person see and change of their own account (/login/account/api/v1), with the token of their session.
 import { CliError } from './errors.ts';
-import { asFields, Malformed, parseJson, type Fields } from './fields.ts';
+import { parseObject, type Fields } from './fields.ts';
 import { classifyPassing, describeNetworkFailure, isPassing, suggestRetry } from './network.ts';
 import { quoteSafely } from './redact.ts';
 import type { TokenSource } from './token_source.ts';
@@ -20,7 +20,7 @@ export function createAccountApi(source: TokenSource): AccountApi {
     const { issuer } = await source.identify();
     const { token } = await source.accessToken();
     const answer = await send({ issuer, token, path, body });
-    const fields = parseBody(await answer.text());
+    const fields = parseObject(await answer.text());
     if (answer.status === 200 && fields !== undefined) return fields;
     throw createRefusal(answer, fields, issuer);
   });
@@ -36,15 +36,6 @@ async function send({ issuer, token, path, body }: { issuer: string; token: stri
     });
   } catch (error) {
     throw describeNetworkFailure(error, `the issuer ${issuer}`, findProxy(issuer)) ?? error;
-  }
-}
-
-function parseBody(text: string): Fields | undefined {
-  try {
-    return asFields(parseJson(text), 'the answer');
-  } catch (error) {
-    if (error instanceof Malformed) return undefined;
-    throw error;
   }
 }
 

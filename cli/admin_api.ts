@@ -1,7 +1,7 @@
 // The issuer's admin API (/admin/api/v1), with a sign-in of its own where one is needed.
 import { readAdminToken, removeAdminToken, writeAdminToken, type KeptAdminToken } from './admin_token.ts';
 import { CliError } from './errors.ts';
-import { asFields, Malformed, parseJson, type Fields } from './fields.ts';
+import { parseObject, type Fields } from './fields.ts';
 import { isBearerToken } from './formats.ts';
 import type { Home } from './home.ts';
 import { classifyPassing, describeNetworkFailure, isPassing, REQUEST_TIMEOUT_SECONDS, suggestRetry } from './network.ts';
@@ -118,7 +118,7 @@ async function send({ issuer }: AdminApiInput, { method, path, body, isStream, t
     });
     const { status, headers } = response;
     if (isStream && status === 200) return { status, headers, fields: undefined, stream: watch(response.body as unknown as Stream, patience) };
-    const fields = parseBody(await response.text());
+    const fields = parseObject(await response.text());
     patience.end();
     return { status, headers, fields, stream: undefined };
   } catch (error) {
@@ -173,15 +173,6 @@ async function* readLines(stream: Stream, issuer: string): AsyncIterable<string>
 
 function createCutOff(issuer: string, count: number, cause?: unknown): CliError {
   return new CliError('network', `the answer of the issuer ${issuer} was cut off after ${count} ${count === 1 ? 'line' : 'lines'}: it is not complete`, { hints: ['try again; what came so far is not all there is'], cause });
-}
-
-function parseBody(text: string): Fields | undefined {
-  try {
-    return asFields(parseJson(text), 'the answer');
-  } catch (error) {
-    if (error instanceof Malformed) return undefined;
-    throw error;
-  }
 }
 
 /** RFC 6750 3.1 and RFC 9470 3: what another sign-in mends. */

@@ -62,3 +62,13 @@ export function takeList<T>(fields: Fields, name: string, take: (item: unknown) 
   if (!Array.isArray(value)) throw new Malformed(`"${name}" is not a list`);
   return value.map((item: unknown) => take(item));
 }
+
+/** Reads an answer that should be a JSON object; undefined for anything else. */
+export function parseObject(text: string): Fields | undefined {
+  try {
+    return asFields(parseJson(text), 'the answer');
+  } catch (error) {
+    if (error instanceof Malformed) return undefined;
+    throw error;
+  }
+}

@@ -1,10 +1,9 @@
 /** @type {import('jest').Config} */
 export default {
   testEnvironment: 'node',
-  roots: ['<rootDir>/test'],
   testMatch: ['**/*.test.ts'],
-  // Three processes and four verifiers under load for five minutes: npm run test:cluster.
-  testPathIgnorePatterns: ['/node_modules/', ...(process.env.CLUSTER === undefined ? ['<rootDir>/test/cluster/'] : [])],
+  // Clusters of real processes under load run alone: after all others in npm test, or by npm run test:cluster.
+  ...(process.env.CLUSTER === undefined ? { roots: ['<rootDir>/test'], testPathIgnorePatterns: ['/node_modules/', '<rootDir>/test/cluster/'] } : { roots: ['<rootDir>/test/cluster'] }),
   extensionsToTreatAsEsm: ['.ts'],
   transform: {
     '^.+\\.ts$': ['@swc/jest', {

@@ -7,25 +7,36 @@ export interface BenchAdmin {
   readonly accountId: string;
   /** Registers an audience of the algorithm; gives the form that asks for a token of it, good for ten minutes. */
   prepareExchange(algorithm: 'RS256' | 'ES256'): Promise<{ readonly body: string }>;
+  /** Revokes the key that waits for its turn: another one is made and published. */
+  dropStandby(algorithm: 'RS256' | 'ES256'): Promise<void>;
 }
 
 export async function enrolAdmin(issuer: string, invitation: string): Promise<BenchAdmin> {
   const person = { browser: createBrowser(issuer), passkey: createSoftwarePasskey({ origin: issuer }) };
   await enrol(person.browser, invitation, { email: 'ada@example.com', name: 'Ada' }, person.passkey);
-  const { code, verifier } = await getCode(issuer, person, { resource: `${issuer}/admin`, scope: 'openid audiences:read audiences:write' });
+  const { code, verifier } = await getCode(issuer, person, { resource: `${issuer}/admin`, scope: 'openid audiences:read audiences:write keys:read keys:write' });
   const { body: admin } = await postToken(issuer, { ...codeForm(code, verifier), client_id: CLI.id });
   const tokens = await signIn(issuer, person);
+  const ask = async (path: string, body?: object): Promise<unknown> => {
+    const answer = await fetch(`${issuer}/admin/api/v1${path}`, {
+      method: body === undefined ? 'GET' : 'POST', headers: { 'authorization': `Bearer ${admin.access_token as string}`, 'content-type': 'application/json' },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    if (!answer.ok) throw new Error(`${path} answers ${answer.status}: ${await answer.text()}`);
+    return answer.json();
+  };
   let count = 0;
   return {
     accountId: readSubject(tokens.access_token),
     prepareExchange: async (algorithm) => {
       const name = `https://${algorithm.toLowerCase()}-${(count += 1)}.example`;
-      const answer = await fetch(`${issuer}/admin/api/v1/audiences`, {
-        method: 'POST', headers: { 'authorization': `Bearer ${admin.access_token as string}`, 'content-type': 'application/json' },
-        body: JSON.stringify({ name, algorithm, allow: ['people'] }),
-      });
-      if (!answer.ok) throw new Error(`the audience could not be registered: ${await answer.text()}`);
+      await ask('/audiences', { name, algorithm, allow: ['people'] });
       return { body: new URLSearchParams(exchangeForm(tokens.access_token, { audience: name })).toString() };
+    },
+    dropStandby: async (algorithm) => {
+      const { rings } = (await ask('/keys')) as { rings: { ring: string; keys: { kid: string; state: string }[] }[] };
+      const standby = rings.find(({ ring }) => ring === algorithm)?.keys.find(({ state }) => state === 'pending');
+      if (standby !== undefined) await ask(`/keys/${standby.kid}/revoke`, { reason: 'bench' });
     },
   };
 }

@@ -1,4 +1,4 @@
-// npm run bench [-- --rounds 9 --seconds 1 --connections 32 --only exchange --growth]
+// npm run bench [-- --rounds 9 --seconds 1 --connections 32 --only exchange --growth | --swaps]
 // How close the issuer comes to the least that an answer can cost, as ratios within one run: absolute numbers are the
 // machine's. The verdict is by processor time of the server alone, which the load generator's share does not touch.
 // A target that is missed is reported, not an error.
@@ -14,6 +14,7 @@ import pg from 'pg';
 import { findFreePort } from '../test/support/free_port.ts';
 import { startServices } from '../scripts/services.mjs';
 import { enrolAdmin, type BenchAdmin } from './admin.ts';
+import { measureSwaps, type Latencies } from './swaps.ts';
 import { compare, type Comparison, type Effort, type Load, type Server } from './measure.ts';
 
 /** One comparison. To add one: say what the issuer is asked, and which baseline does the least of the same work. */
@@ -173,13 +174,13 @@ function printTable(rows: readonly (readonly string[])[]): void {
   }
 }
 
-function readEffort(): Effort & { readonly only: string | undefined; readonly growth: boolean } {
-  const { values } = parseArgs({ options: { rounds: { type: 'string', default: '9' }, seconds: { type: 'string', default: '1' }, connections: { type: 'string', default: '32' }, only: { type: 'string' }, growth: { type: 'boolean', default: false } } });
+function readEffort(): Effort & { readonly only: string | undefined; readonly growth: boolean; readonly swaps: boolean } {
+  const { values } = parseArgs({ options: { rounds: { type: 'string', default: '9' }, seconds: { type: 'string', default: '1' }, connections: { type: 'string', default: '32' }, only: { type: 'string' }, growth: { type: 'boolean', default: false }, swaps: { type: 'boolean', default: false } } });
   const [rounds, seconds, connections] = [values.rounds, values.seconds, values.connections].map(Number);
   if (!rounds || !seconds || !connections || [rounds, seconds, connections].some((value) => !Number.isInteger(value) || value > 1000)) {
     throw new TypeError('--rounds, --seconds and --connections are whole numbers from 1 to 1000');
   }
-  return { rounds, seconds, connections, only: values.only, growth: values.growth };
+  return { rounds, seconds, connections, only: values.only, growth: values.growth, swaps: values.swaps };
 }
 
 // ── All of it ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -199,7 +200,11 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 }
 
 async function main(): Promise<void> {
-  const { only, growth, ...effort } = readEffort();
+  const { only, growth, swaps, ...effort } = readEffort();
+  if (swaps) {
+    await reportSwaps();
+    return;
+  }
   const chosen = growth ? GROWTH : CONTESTS;
   const { rounds, seconds, connections } = effort;
   const minutes = Math.ceil((chosen.length * 2 * (rounds * seconds + 3)) / 60); // 3 s to warm up
@@ -213,12 +218,31 @@ async function main(): Promise<void> {
     for (const contest of contests) rows.push(renderRow(contest, await runContest(contest, issuer, effort)));
   };
   await run('embedded', () => startIssuer());
-  await run('servers', async () => {
-    const services = await startServices({ isDurable: true });
-    cleanups.push(() => services.stop());
-    return startIssuer({ DATABASE_URL: services.databaseUrl, REDIS_URL: services.redisUrl });
-  });
+  await run('servers', startIssuerOnServers);
   printTable(rows);
+}
+
+async function startIssuerOnServers(): Promise<Issuer> {
+  const services = await startServices({ isDurable: true });
+  cleanups.push(() => services.stop());
+  return startIssuer({ DATABASE_URL: services.databaseUrl, REDIS_URL: services.redisUrl });
+}
+
+/** The most that a swap may add to the slowest of a thousand requests. */
+const SWAP_TARGET_MS = 20;
+
+async function reportSwaps(): Promise<void> {
+  console.log(`Node ${process.version}, ${availableParallelism()} processors (${cpus()[0]?.model.trim() ?? 'unknown'}); about 2 min\n`);
+  const issuer = await startIssuerOnServers();
+  const { load, baseline } = await prepareExchange(issuer, 'ES256');
+  baseline.stop();
+  const admin = await signedIn.get(issuer);
+  if (admin === undefined) throw new Error('nobody is signed in');
+  const { calm, swapping, swaps } = await measureSwaps(admin, load);
+  const say = ({ requests, p50, p99, p999, most }: Latencies) => `${round(requests)} exchanges: p50 ${p50.toFixed(1)}, p99 ${p99.toFixed(1)}, p99.9 ${p999.toFixed(1)}, most ${most.toFixed(1)} ms`;
+  const cost = swapping.p999 - calm.p999;
+  console.log(`calm            ${say(calm)}\n${String(swaps).padEnd(3)} swaps       ${say(swapping)}`);
+  console.log(`a swap costs ${cost.toFixed(1)} ms at p99.9; target <= ${SWAP_TARGET_MS} ms: ${cost <= SWAP_TARGET_MS ? 'reached' : 'missed'}`);
 }
 
 try {

@@ -84,11 +84,11 @@ async function createInvitation({ accounts }: App, { issuer }: Config): Promise<
 async function serve(prepared: Prepared, stopping: Promise<void>): Promise<void> {
   const { config, disk, log, now } = prepared;
   const kept = disk.read(now);
-  const first = Promise.withResolvers<App | undefined>();
-  const boot: Boot = { app: undefined, firstAttempt: first.promise };
+  const [first, loaded] = [Promise.withResolvers<App | undefined>(), Promise.withResolvers<undefined>()];
+  const boot: Boot = { app: undefined, firstAttempt: first.promise, loaded: loaded.promise };
   const open = () => listen(createEntrance(boot, kept, config), config.port, config.host, 'VOUCH_PORT');
   const early = typeof kept === 'string' ? undefined : await open();
-  const openings = openApp(prepared, typeof kept !== 'string', stopping);
+  const openings = openApp({ ...prepared, onLoaded: () => { loaded.resolve(undefined); } }, typeof kept !== 'string', stopping);
   void openings.firstAttempt.then(first.resolve);
   if (typeof kept === 'string') log[kept.startsWith('there is none') ? 'debug' : 'warn']({ why: kept }, 'nothing can be published before storage is open');
 
@@ -112,9 +112,13 @@ const RETRY_MS = 2_000;
  * Tries until the stores are there, if something is published meanwhile. `app` is undefined when it was told to stop before;
  * `firstAttempt` resolves when the first try has come to an end, good or bad (undefined).
  */
-function openApp(options: AppOptions, retries: boolean, stopping: Promise<void>): { app: Promise<App | undefined>; firstAttempt: Promise<App | undefined> } {
+function openApp({ onLoaded, ...options }: AppOptions & { readonly onLoaded: () => void }, retries: boolean, stopping: Promise<void>): { app: Promise<App | undefined>; firstAttempt: Promise<App | undefined> } {
   const stopped = stopping.then(() => 'stopped' as const);
-  const attempt = async () => (await loadApp()).createApp(options);
+  const attempt = async () => {
+    const { createApp } = await loadApp();
+    onLoaded();
+    return createApp(options);
+  };
   const first = attempt();
   const app = (async () => {
     for (let next = first; ; next = attempt()) {
@@ -147,9 +151,11 @@ async function loadApp(): Promise<{ createApp: typeof createApp }> {
 interface Boot {
   app: App | undefined;
   readonly firstAttempt: Promise<App | undefined>;
+  /** The program is here; the stores are next. On a busy machine that alone takes seconds. */
+  readonly loaded: Promise<undefined>;
 }
 
-/** Longer than a start takes where there is room to breathe, shorter than what AWS waits for keys. */
+/** Longer than stores take that are there, shorter than what AWS waits for keys. */
 const HOLD_MS = 4_000;
 
 /**
@@ -160,8 +166,9 @@ const HOLD_MS = 4_000;
 function createEntrance(boot: Boot, kept: KeptSnapshot | string, { keys }: Config): RequestListener {
   const { documents, ageSeconds } = typeof kept === 'string' ? { documents: [], ageSeconds: 0 } : kept;
   const rendered = new Map(documents.map(({ path, body, cacheControl }) => [path, documentOf(body, cacheControl)]));
-  const isCurrent = ageSeconds < keys.leadSeconds - keys.jwksMaxAgeSeconds;
-  const held = Promise.race([boot.firstAttempt, sleep(HOLD_MS, undefined)]);
+  const readAt = performance.now();
+  const isCurrent = () => ageSeconds + (performance.now() - readAt) / 1000 < keys.leadSeconds - keys.jwksMaxAgeSeconds;
+  const held = Promise.race([boot.firstAttempt, boot.loaded.then(() => sleep(HOLD_MS, undefined))]);
   return (request, response) => {
     if (boot.app !== undefined) {
       boot.app.handle(request, response);
@@ -171,7 +178,7 @@ function createEntrance(boot: Boot, kept: KeptSnapshot | string, { keys }: Confi
     const document = rendered.get(path);
     if (path === '/healthz') sendJson(response, 200, { status: 'ok' });
     else if (document === undefined) sendJson(response, 503, { error: 'temporarily_unavailable', error_description: 'The issuer is starting. Try again in a moment.' });
-    else if (isCurrent) serveDocument(request, response, document);
+    else if (isCurrent()) serveDocument(request, response, document);
     else {
       void held.then((opened) => {
         const app = boot.app ?? opened;

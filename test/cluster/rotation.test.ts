@@ -5,20 +5,21 @@ import { runWorld, sum, summarize, type Report } from './world.ts';
 /*
  * Keys rotate as fast as the policy allows while tokens are minted and everything that can break is broken. A rotation
  * takes five seconds: with the shortest token that there is, ten keys are full at three retiring ones a ring. So more
- * rotations in one run are more clusters side by side.
+ * rotations in the same time are more clusters side by side.
  */
-const SECONDS = 150;
-const ROTATIONS = 100;
-const CLUSTERS = 2;
-const WORKERS = 4;
-const PAUSE_MS = 300;
+const ROTATIONS = 200;
+const CLUSTERS = 3;
+/** A limit and no measure: three clusters need some 180 s, and a busy machine longer. */
+const MOST_SECONDS = 420;
+const WORKERS = 3;
+const PAUSE_MS = 400;
 
 let reports: readonly Report[] = [];
 
 beforeAll(async () => {
-  const worlds = Array.from({ length: CLUSTERS }, (_, index) => runWorld({ seconds: SECONDS, rotations: Infinity, workers: WORKERS, pauseMs: PAUSE_MS, tell: tellOf(index) }));
+  const worlds = Array.from({ length: CLUSTERS }, (_, index) => runWorld({ seconds: MOST_SECONDS, rotations: Math.ceil(ROTATIONS / CLUSTERS), workers: WORKERS, pauseMs: PAUSE_MS, tell: tellOf(index) }));
   reports = await Promise.all(worlds);
-}, (SECONDS + 120) * 1000);
+}, (MOST_SECONDS + 180) * 1000);
 
 afterAll(() => {
   if (reports.length > 0) writeSync(2, `rotation: ${summarize(reports)}\n`);
@@ -31,12 +32,12 @@ function tellOf(index: number): (line: string) => void {
 test('every token verifies everywhere, at once, near its end, and late', () => {
   expect(reports.flatMap(({ verificationFailures }) => verificationFailures)).toEqual([]);
   for (const { tokens, verifications } of reports) expect(verifications).toBe(tokens * 4 * 3);
-  expect(reports.reduce((all, { tokens }) => all + tokens, 0)).toBeGreaterThan(SECONDS);
+  expect(reports.reduce((all, { tokens }) => all + tokens, 0)).toBeGreaterThan(ROTATIONS);
 });
 
 test('discovery and the JWKS answer 200 through everything, with a good set of at most ten keys', () => {
   expect(reports.flatMap(({ published }) => published.faults)).toEqual([]);
-  for (const { published } of reports) expect(published.answers).toBeGreaterThan(SECONDS);
+  for (const { published, seconds } of reports) expect(published.answers).toBeGreaterThan(seconds);
 });
 
 test('an exchange fails only with 503, or with its connection, while what it needs was broken on purpose', () => {
@@ -44,8 +45,8 @@ test('an exchange fails only with 503, or with its connection, while what it nee
 });
 
 test('both rings rotated all the time', () => {
-  for (const { rotations } of reports) for (const ring of ['RS256', 'ES256']) expect(rotations[ring]).toBeGreaterThan(SECONDS / 10);
-  expect(reports.reduce((all, { rotations }) => all + sum(rotations), 0)).toBeGreaterThanOrEqual(ROTATIONS * 0.9);
+  for (const { rotations } of reports) for (const ring of ['RS256', 'ES256']) expect(rotations[ring]).toBeGreaterThan(ROTATIONS / CLUSTERS / 4);
+  expect(reports.reduce((all, { rotations }) => all + sum(rotations), 0)).toBeGreaterThanOrEqual(ROTATIONS);
 });
 
 test('everything was broken at least once', () => {

@@ -16,9 +16,10 @@ const AUDIENCE = ['--audience <audience>', "whom the ID token is for (default: t
 
 export function addEnv(program: Command, input: ProgramInput): void {
   const { environment } = input;
-  addServiceAccountOption(describe(program.command('env'), 'Print the lines that set a credential in a shell, and unset what would win over it.', 'eval "$(vouch env --type anthropic)"'))
+  const command = describe(program.command('env'), 'Print the lines that set a credential in a shell, and unset what would win over it.', 'eval "$(vouch env --type anthropic)"')
     .option(...TYPE, collect)
-    .option(...AUDIENCE)
+    .option(...AUDIENCE);
+  addServiceAccountOption(command)
     .option('--shell <shell>', `${Object.keys(SHELLS).join(', ')} (default: the one in SHELL)`)
     .action(async (options: Options & { shell?: string }) => {
       const shell = readShell(options.shell) ?? guessShell(environment.shell, process.platform);
@@ -28,9 +29,10 @@ export function addEnv(program: Command, input: ProgramInput): void {
 }
 
 export function addExec(program: Command, input: ProgramInput, endWith: (status: number) => void): void {
-  addServiceAccountOption(describe(program.command('exec'), 'Run a command with credentials in its environment; ends with its exit status.', 'vouch exec --type anthropic -- python app.py'))
+  const command = describe(program.command('exec'), 'Run a command with credentials in its environment; ends with its exit status.', 'vouch exec --type anthropic -- python app.py')
     .option(...TYPE, collect)
-    .option(...AUDIENCE)
+    .option(...AUDIENCE);
+  addServiceAccountOption(command)
     .option('--refresh', 'keep the credentials fresh for as long as the command runs, in files that the SDKs re-read')
     .argument('[command...]', 'the command and its arguments; vouch reads no option after it')
     .passThroughOptions()

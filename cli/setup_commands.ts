@@ -20,10 +20,11 @@ function addProviderSetup(setup: Command, provider: Provider, input: ProgramInpu
     const about = parameter.isRequired ? `${parameter.about} (required)` : parameter.about;
     command.option(`${nameFlag(parameter)} <${parameter.placeholder}>`, about);
   }
-  addServiceAccountOption(command, 'with --check: try it for a job, by its key file in place of the session')
+  command
     .option('--profile <name>', 'record it under this name, beside other setups of the provider')
     .option('--force', 'replace what was recorded')
-    .option('--check', 'record nothing: check the values (or what is recorded, if none are given) and try one exchange')
+    .option('--check', 'record nothing: check the values (or what is recorded, if none are given) and try one exchange');
+  addServiceAccountOption(command, 'with --check: try it for a job, by its key file in place of the session')
     .action(async (options: Options) => {
       const source = { serviceAccount: options['serviceAccount'] as string | undefined };
       if (source.serviceAccount !== undefined && options['check'] !== true) throw new CliError('usage', '--service-account goes with --check only', { hints: ['setting up asks nobody, and is the same for people and jobs'] });

@@ -28,7 +28,7 @@ Examples:
 
 export function addDoctor(program: Command, input: ProgramInput): void {
   const collect = (value: string, all: readonly string[] | undefined): readonly string[] => [...(all ?? []), value];
-  addServiceAccountOption(program.command('doctor'))
+  const command = program.command('doctor')
     .description('Find out why a provider refuses: the first real cause, and what to type.')
     .argument('[provider]', 'anthropic, openai, aws, openrouter, google, azure, vault, kubernetes or custom (default: the issuer and this machine only)')
     .option('--profile <name>', 'the setup of this name')
@@ -41,7 +41,8 @@ export function addDoctor(program: Command, input: ProgramInput): void {
     .option('--token-audience <audience>', "whom the ID token is for (default: the setup's, else the issuer's default)")
     .option('--no-exchange', 'stop before the provider is asked')
     .option('--json', 'as JSON')
-    .addHelpText('after', DOCTOR_EXAMPLES)
+    .addHelpText('after', DOCTOR_EXAMPLES);
+  addServiceAccountOption(command)
     .action(async (name: string | undefined, options: DoctorOptions) => {
       const [{ examine }, { findTarget, TARGETS }, { lookup }] = await Promise.all([import('./doctor.ts'), import('./targets.ts'), import('node:dns/promises')]);
       const target = name === undefined ? undefined : findTarget(name);
@@ -68,11 +69,12 @@ function readClaim(text: string): ClaimCondition {
 }
 
 export function addExplain(program: Command, input: ProgramInput): void {
-  addServiceAccountOption(describe(program.command('explain'), 'Say what a token holds, without believing it.', 'vouch credential id-token | vouch explain -'))
+  const command = describe(program.command('explain'), 'Say what a token holds, without believing it.', 'vouch credential id-token | vouch explain -')
     .argument('[token]', 'the token; - is standard input (default: a fresh ID token of yours)')
     .option('--audience <audience>', 'whom the fresh ID token is for')
     .option('--offline', "do not fetch the issuer's keys")
-    .option('--json', 'as JSON')
+    .option('--json', 'as JSON');
+  addServiceAccountOption(command)
     .action(async (given: string | undefined, options: SourceOptions & { audience?: string; offline?: boolean; json?: boolean }) => {
       const [{ explainToken }, source] = await Promise.all([import('./explain.ts'), createSource(input, options, true)]);
       const token = given === '-' ? await readStdin() : given ?? await source.idToken(options.audience);

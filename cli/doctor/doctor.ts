@@ -188,7 +188,7 @@ async function checkEnvironment({ target, variables, parameters }: Patient): Pro
   if (shadow !== undefined) throw new Found('configuration', `${shadow[0]} is set, and wins over the short-lived credential`, [`unset ${shadow[0]} (and take it out of your shell profile, .env files and CI secrets)`, `or run commands through \`vouch exec --type ${target?.name ?? ''}\`, which unsets it`]);
   const [recorded, set] = [parameters?.['base_url'], variables['ANTHROPIC_BASE_URL']];
   if (target?.name === 'anthropic' && recorded !== undefined && set !== undefined && set !== '' && recorded.replace(/\/+$/, '') !== set.replace(/\/+$/, '')) {
-    throw new Found('configuration', `ANTHROPIC_BASE_URL is ${set}, and the setup's base URL is ${recorded}: the exchange goes to one, the API calls to the other`, ['unset ANTHROPIC_BASE_URL, or record it with `vouch setup anthropic --base-url ... --force`']);
+    throw new Found('configuration', `ANTHROPIC_BASE_URL is ${set}, and the setup's base URL is ${recorded}: the exchange goes to one, the API calls to the other`, ['unset ANTHROPIC_BASE_URL, or record it with `vouch setup anthropic --base-url ... --force` (with the other values)']);
   }
   return target === undefined ? undefined : 'nothing shadows the credential';
 }

@@ -36,6 +36,8 @@ export interface FakeBehaviour {
   expectedAudience: string | undefined;
   /** Raw answers instead of the fake's own, by path. */
   answers: Record<string, { status: number; headers?: Record<string, string>; body: string }>;
+  /** How far its clock is ahead, in seconds. */
+  clockSeconds: number;
   /** Claims of federation tokens, over the fake's own. */
   claims: Record<string, unknown>;
   /** The issuer that discovery names; undefined: the true one. */
@@ -115,6 +117,7 @@ class Fake implements FakeIssuer {
     expectedAudience: undefined,
     discoveredIssuer: undefined,
     answers: {},
+    clockSeconds: 0,
     claims: {},
   };
   readonly counts = { refreshes: 0, reuses: 0, exchanges: 0, revocations: 0 };
@@ -422,11 +425,12 @@ class Fake implements FakeIssuer {
 
   async #sign(claims: Record<string, unknown>, typ: string): Promise<string> {
     if (this.#privateKey === undefined) throw new TypeError('keys are not prepared');
+    const now = Math.floor(Date.now() / 1000) + this.behaviour.clockSeconds;
     return new SignJWT({ ...claims, jti: randomUUID() })
       .setProtectedHeader({ alg: 'RS256', kid: KID, typ })
       .setIssuer(this.issuer)
-      .setIssuedAt()
-      .setExpirationTime(Math.floor(Date.now() / 1000) + this.behaviour.accessTokenSeconds)
+      .setIssuedAt(now)
+      .setExpirationTime(now + this.behaviour.accessTokenSeconds)
       .sign(this.#privateKey);
   }
 }

@@ -127,7 +127,7 @@ describe('the keeper', () => {
     await writeServiceKey(fake, join(sandbox.home, '..', 'a job.json'));
     await sandbox.runHere(['setup', 'aws', '--role-arn', ROLE, '--sts-endpoint', sts.url]);
     const keyFile = relative(process.cwd(), join(sandbox.home, '..', 'a job.json'));
-    const script = 'cd /; eval "$(sed -n "s/^credential_process = //p" "$AWS_CONFIG_FILE")"';
+    const script = 'cd "$VOUCH_HOME"; eval "$(sed -n "s/^credential_process = //p" "$AWS_CONFIG_FILE")"';
     const outcome = await sandbox.run(['exec', '--refresh', '--type', 'aws', '--audience', 'sts.amazonaws.com', '--service-account', keyFile, '--', 'sh', '-c', script]);
     await sts.close();
     expect(outcome).toMatchObject({ status: 0, stderr: '', stdout: expect.stringMatching(/^\{"Version":1,"AccessKeyId":"ASIA/) });

@@ -42,6 +42,10 @@ describe('the scripts', () => {
     const shown = typed.filter(({ text, status }) => isHelp(text) && status === 0).map(({ path }) => path);
     expect(listCommands().map(({ path }) => path).filter((path) => !shown.includes(path))).toEqual([]);
     for (const { text, expected } of typed.filter((command) => isHelp(command.text))) expect({ text, hasExample: /^> {3}\$ /m.test(expected) }).toEqual({ text, hasExample: true });
+    // What admins' commands say can be read by a program.
+    const readable = new Map(typed.filter(({ text }) => isHelp(text)).map(({ path, expected }) => [path, expected.includes('--json')]));
+    const ofAdmins = listCommands().filter(({ path, isFamily }) => !isFamily && /^(?:keys|audiences|service-accounts|groups|admin|audit|passkeys)\b/.test(path));
+    expect(ofAdmins.filter(({ path }) => readable.get(path) !== true)).toEqual([]);
   });
 
   test.each([['succeed', (status: number) => status === 0], ['fail', (status: number) => status !== 0]])('see every command %s', (_outcome, isSo) => {

@@ -30,7 +30,7 @@ export interface FakeBehaviour {
   refreshDelayMs: number;
   /** Audiences that may be had; the issuer itself always. */
   audiences: string[];
-  /** Raw answer of both providers instead of their own. */
+  /** Raw answer of both providers instead of their own; {ASSERTION} in it becomes the token that was sent. */
   providerAnswer: { status: number; headers?: Record<string, string>; body: string } | undefined;
   /** What the Anthropic rule expects; undefined: the issuer. */
   expectedAudience: string | undefined;
@@ -407,7 +407,8 @@ class Fake implements FakeIssuer {
   #answerAsTold(response: ServerResponse): boolean {
     const told = this.behaviour.providerAnswer;
     if (told === undefined) return false;
-    response.writeHead(told.status, { 'content-type': 'application/json', ...told.headers }).end(told.body);
+    const { assertion, subject_token: subjectToken } = this.providerRequests.at(-1)?.body ?? {};
+    response.writeHead(told.status, { 'content-type': 'application/json', ...told.headers }).end(told.body.replace('{ASSERTION}', String(assertion ?? subjectToken)));
     return true;
   }
 

@@ -21,19 +21,30 @@ const DURABLE = new Set(['Grant', 'AuthorizationCode', 'RefreshToken', DEVICE_CO
 /** Gives oidc-provider its storage: a client is looked up in our records, everything else is an artifact. */
 export function createAdapterFactory({ durable, volatile, clients, clock }: AdapterDependencies): (model: string) => Adapter {
   return (model) => {
-    if (model === 'Client') return createClientAdapter(clients);
+    if (model === 'Client') return createClientAdapter(clients, clock);
     if (model === 'ReplayDetection') return createReplayAdapter(createReplays({ volatile, durable }), clock);
     const adapter = createArtifactAdapter(model, DURABLE.has(model) ? durable : volatile, clock);
     return model === DEVICE_CODE_MODEL ? { ...adapter, ...createDeviceCodeAdapter(durable) } : adapter;
   };
 }
 
-function createClientAdapter(clients: Clients): Adapter {
+/** For so long a client's keys are believed that were fetched from its host. */
+const FETCHED_KEYS_SECONDS = 300;
+
+/**
+ * The library keeps a client with its fetched keys for as long as its metadata stay the same, and asks for the keys again only
+ * when an assertion does not verify: one that was taken away from the host would work for ever. So the metadata change.
+ */
+function addWindow(metadata: AdapterPayload | undefined, clock: Clock): AdapterPayload | undefined {
+  return metadata?.['jwks_uri'] === undefined ? metadata : { ...metadata, fetched_keys_window: Math.floor(toUnixSeconds(clock.now()) / FETCHED_KEYS_SECONDS) };
+}
+
+function createClientAdapter(clients: Clients, clock: Clock): Adapter {
   const readOnly = async () => {
     throw new TypeError('clients are registered in clients/, not by the protocol');
   };
   return {
-    find: (id) => guard(async () => toMutable(await clients.find(id))),
+    find: (id) => guard(async () => addWindow(toMutable(await clients.find(id)), clock)),
     upsert: readOnly, consume: readOnly, destroy: readOnly, revokeByGrantId: readOnly, findByUid: readOnly, findByUserCode: readOnly,
   };
 }
@@ -141,5 +152,5 @@ function copyJson(value: JsonObject): JsonObject {
 }
 
 function toMutable(metadata: JsonObject | undefined): AdapterPayload | undefined {
-  return metadata === undefined ? undefined : (copyJson(metadata));
+  return metadata === undefined ? undefined : copyJson(metadata);
 }

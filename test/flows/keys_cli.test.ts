@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { authorize } from '../support/browser.ts';
+import { COMPILED } from '../support/compiled.ts';
 import { findFreePort } from '../support/free_port.ts';
 import { startIssuerProcess } from '../support/issuer_process.ts';
 import { startTestIssuer, type TestIssuer } from '../support/issuer_in_process.ts';
@@ -219,7 +220,7 @@ const COMMAND = fileURLToPath(new URL('../../server/keys_command.ts', import.met
 
 function startOnHost(args: readonly string[], env: Record<string, string>) {
   const { PATH, HOME } = process.env;
-  return watchProcess(spawn(process.execPath, [COMMAND, ...args], { env: { PATH, HOME, NODE_NO_WARNINGS: '1', ...env }, stdio: ['ignore', 'pipe', 'pipe'] }));
+  return watchProcess(spawn(process.execPath, [COMMAND, ...args], { env: { PATH, HOME, NODE_NO_WARNINGS: '1', ...COMPILED, ...env }, stdio: ['ignore', 'pipe', 'pipe'] }));
 }
 
 const onHost = (args: readonly string[], env: Record<string, string>): Promise<Ended> => startOnHost(args, env).ended;

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { COMPILED } from './compiled.ts';
 import { watchProcess, type Watched } from './process_output.ts';
 
 export interface ChildScript extends Watched {
@@ -12,7 +13,7 @@ export interface ChildScript extends Watched {
 export function startScript(name: string, args: readonly string[]): ChildScript {
   const { PATH, HOME } = process.env;
   const script = fileURLToPath(new URL(name, import.meta.url));
-  const child = spawn(process.execPath, [script, ...args], { env: { PATH, HOME, NODE_NO_WARNINGS: '1' }, stdio: ['pipe', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, ['--liftoff-only', script, ...args], { env: { PATH, HOME, NODE_NO_WARNINGS: '1', ...COMPILED }, stdio: ['pipe', 'pipe', 'pipe'] });
   return {
     ...watchProcess(child),
     tell: (line) => child.stdin.write(`${line}\n`),

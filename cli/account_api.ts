@@ -1,7 +1,7 @@
 // What the issuer lets a person see and change of their own account (/login/account/api/v1), with the token of their session.
 import { CliError } from './errors.ts';
 import { parseObject, type Fields } from './fields.ts';
-import { classifyPassing, describeNetworkFailure, isPassing, suggestRetry } from './network.ts';
+import { classifyPassing, describeUnreachableIssuer, isPassing, suggestRetry } from './network.ts';
 import { quoteSafely } from './redact.ts';
 import type { TokenSource } from './token_source.ts';
 import { findProxy, request } from './wire.ts';
@@ -35,7 +35,7 @@ async function send({ issuer, token, path, body }: { issuer: string; token: stri
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
   } catch (error) {
-    throw describeNetworkFailure(error, `the issuer ${issuer}`, findProxy(issuer)) ?? error;
+    throw describeUnreachableIssuer(error, issuer, findProxy(issuer)) ?? error;
   }
 }
 

@@ -4,7 +4,7 @@ import { CliError } from './errors.ts';
 import { parseObject, type Fields } from './fields.ts';
 import { isBearerToken } from './formats.ts';
 import type { Home } from './home.ts';
-import { classifyPassing, describeNetworkFailure, isPassing, REQUEST_TIMEOUT_SECONDS, suggestRetry } from './network.ts';
+import { classifyPassing, describeUnreachableIssuer, isPassing, REQUEST_TIMEOUT_SECONDS, suggestRetry } from './network.ts';
 import { printNote } from './output.ts';
 import { quoteSafely } from './redact.ts';
 import { signInWithBrowser, type BrowserChoice } from './sign_in.ts';
@@ -123,7 +123,7 @@ async function send({ issuer }: AdminApiInput, { method, path, body, isStream, t
     return { status, headers, fields, stream: undefined };
   } catch (error) {
     patience.end();
-    throw describeNetworkFailure(error, `the issuer ${issuer}`, findProxy(issuer)) ?? error;
+    throw describeUnreachableIssuer(error, issuer, findProxy(issuer)) ?? error;
   }
 }
 
@@ -165,7 +165,7 @@ async function* readLines(stream: Stream, issuer: string): AsyncIterable<string>
       yield* lines;
     }
   } catch (error) {
-    const failure = describeNetworkFailure(error, `the issuer ${issuer}`);
+    const failure = describeUnreachableIssuer(error, issuer, undefined);
     throw failure === undefined ? error : createCutOff(issuer, count, error);
   }
   if (rest !== '') throw createCutOff(issuer, count);
@@ -208,10 +208,10 @@ function createRefusal({ status, headers, fields }: Answer, { issuer, listing }:
   if (code === undefined) {
     return new CliError('refused', `the issuer ${issuer} gave an answer (${status}) that its admin API does not give`, { hints: [CHECK_ISSUER] });
   }
-  return new CliError('refused', `the issuer ${issuer} refused: ${description ?? code}`, { hints: suggest(code, listing) });
+  return new CliError('refused', `the issuer ${issuer} refused: ${description ?? code}`, { hints: suggest(code, description ?? '', listing) });
 }
 
-function suggest(code: string, listing: string): readonly string[] {
+function suggest(code: string, description: string, listing: string): readonly string[] {
   switch (code) {
     case 'access_denied':
       return ['ask an admin of the issuer; to use another account, run this again and sign in with its passkey'];
@@ -219,10 +219,21 @@ function suggest(code: string, listing: string): readonly string[] {
       return ['run `vouch logout`, and then this command again'];
     case 'not_found':
     case 'out_of_use':
-      return [`see ${listing}`];
+      return [`see ${findListing(description) ?? listing}`];
     case 'conflict':
       return [`see ${listing} for what is there, or under way`];
     default:
       return [];
   }
+}
+
+/** What is missing may be of another family than the command. */
+const LISTINGS: readonly (readonly [RegExp, string])[] = [
+  [/^there is no account /, '`vouch admin accounts list`'],
+  [/^there is no group /, '`vouch groups list`'],
+  [/^audience /, '`vouch audiences list`'],
+];
+
+function findListing(description: string): string | undefined {
+  return LISTINGS.find(([pattern]) => pattern.test(description))?.[1];
 }

@@ -1,7 +1,7 @@
 // vouch env: the lines that set a credential's variables in a shell.
 import { printNote, printReport } from './output.ts';
 import type { ProviderUse } from './provider_credential.ts';
-import { SHELLS, type ShellName } from './shells.ts';
+import { quoteForPosix, SHELLS, type ShellName } from './shells.ts';
 import { explainVariables, mergeVariables, obtainTypes, readTypes } from './types.ts';
 
 export interface EnvRequest {
@@ -18,6 +18,9 @@ export async function printVariables(use: ProviderUse, { types, audience, shell,
   const assignments = mergeVariables(all);
   const text = SHELLS[shell].render(assignments);
   explainVariables(all, assignments, present);
-  if (process.stdout.isTTY) printNote(`note: this only prints the lines; to run them: ${SHELLS[shell].compose(types.join(' --type '))}`);
+  if (process.stdout.isTTY) {
+    const options = use.source.commandOptions.map((word) => (/^[\w./:@%+,=~-]+$/.test(word) ? word : quoteForPosix(word)));
+    printNote(`note: this only prints the lines; to run them: ${SHELLS[shell].compose([types.join(' --type '), ...options].join(' '))}`);
+  }
   await printReport(text);
 }

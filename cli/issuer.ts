@@ -90,7 +90,7 @@ export interface Issuer {
 /** Discovers the issuer. Plain http is spoken only to this machine. */
 export async function connectIssuer({ issuer, clock }: { issuer: string; clock: Clock }): Promise<Issuer> {
   const fault = checkEndpoint(issuer);
-  if (fault !== undefined) throw new CliError('configuration', `the issuer's address ${fault}`);
+  if (fault !== undefined) throw new CliError('configuration', `the issuer's address ${fault}`, { hints: ['sign in at its right address: `vouch login --issuer https://...`'] });
   const config = await discover(issuer, CLIENT_ID, oauth.None());
   const attempt = createAttempt(issuer);
   return Object.freeze<Issuer>({

@@ -1,8 +1,8 @@
 // What openid-client throws, as a failure that a person can act on.
 import { AuthorizationResponseError, ClientError, ResponseBodyError, WWWAuthenticateChallengeError } from 'openid-client';
-import { CliError } from './errors.ts';
+import { CliError, readErrorCode } from './errors.ts';
 import { IssuerRefusal } from './issuer_refusal.ts';
-import { classifyPassing, describeNetworkFailure, isPassing, suggestRetry } from './network.ts';
+import { classifyPassing, describeUnreachableIssuer, isPassing, suggestRetry } from './network.ts';
 import { quoteSafely } from './redact.ts';
 import { findProxy } from './wire.ts';
 
@@ -16,6 +16,8 @@ const HINTS: Readonly<Record<string, readonly string[]>> = {
   access_denied: ['run `vouch login` to try again'],
 };
 const CHECK_ADDRESS = 'check the address of the issuer (--issuer, VOUCH_ISSUER)';
+/** An answer that no issuer gives comes from something else. */
+const CHECK_WAY = `${CHECK_ADDRESS}, and whether a proxy or a sign-in page of the network answers in its place`;
 
 export function describeIssuerFailure(thrown: unknown, issuer: string): Error {
   if (thrown instanceof CliError) return thrown;
@@ -24,9 +26,9 @@ export function describeIssuerFailure(thrown: unknown, issuer: string): Error {
   if (thrown instanceof ResponseBodyError) return describeRefusal(thrown, issuer);
   if (thrown instanceof AuthorizationResponseError) return createRefusal(thrown, issuer);
   if (thrown instanceof WWWAuthenticateChallengeError) return describeChallenge(thrown, issuer);
-  const unreachable = describeNetworkFailure(thrown, `the issuer ${issuer}`, findProxy(issuer));
-  if (unreachable !== undefined) return withLocalHint(unreachable, issuer);
-  if (thrown instanceof ClientError) return describeBadAnswer(thrown, issuer);
+  const unreachable = describeUnreachableIssuer(thrown, issuer, findProxy(issuer));
+  if (unreachable !== undefined) return unreachable;
+  if (thrown instanceof ClientError || isProtocolFault(thrown)) return describeBadAnswer(thrown, issuer);
   return thrown instanceof Error ? thrown : new Error(String(thrown));
 }
 
@@ -73,8 +75,13 @@ function quoteRefusal({ error, error_description: description }: Refused): strin
   return quoteSafely(description === undefined ? error : `${error}: ${description}`);
 }
 
+/** What the library lets through from the one below it. */
+function isProtocolFault(thrown: unknown): thrown is Error & { readonly code: string } {
+  return thrown instanceof Error && readErrorCode(thrown)?.startsWith('OAUTH_') === true;
+}
+
 /** The answer came, but is not what the protocol asks for. */
-function describeBadAnswer(error: ClientError, issuer: string): CliError {
+function describeBadAnswer(error: Error & { readonly code?: string }, issuer: string): CliError {
   const response = error.cause instanceof Response ? error.cause : undefined;
   if (response !== undefined && isPassing(response.status)) {
     return new CliError(classifyPassing(response.status), `the issuer ${issuer} cannot answer just now (${response.status})`, {
@@ -86,6 +93,8 @@ function describeBadAnswer(error: ClientError, issuer: string): CliError {
   return new CliError('refused', `the issuer ${issuer} ${reason}`, { hints: [hint], cause: error });
 }
 
+const NO_WEB_ADDRESS = { reason: 'names an address in its discovery document that does not begin with https://', hint: 'tell the people who run the issuer' };
+
 /** What openid-client's codes mean to a person, as the rest of a sentence that begins with the issuer. */
 const BAD_ANSWERS: Readonly<Record<string, { readonly reason: string; readonly hint: string }>> = {
   OAUTH_JSON_ATTRIBUTE_COMPARISON_FAILED: {
@@ -93,21 +102,18 @@ const BAD_ANSWERS: Readonly<Record<string, { readonly reason: string; readonly h
     hint: `${CHECK_ADDRESS}: it must match exactly`,
   },
   OAUTH_JWT_TIMESTAMP_CHECK_FAILED: { reason: 'gave an ID token that is not valid at this time', hint: 'check the clock of this machine' },
-  OAUTH_RESPONSE_IS_NOT_JSON: { reason: 'did not answer with JSON', hint: CHECK_ADDRESS },
-  OAUTH_PARSE_ERROR: { reason: 'did not answer with JSON', hint: CHECK_ADDRESS },
+  OAUTH_RESPONSE_IS_NOT_JSON: { reason: 'did not answer with JSON', hint: CHECK_WAY },
+  OAUTH_PARSE_ERROR: { reason: 'did not answer with JSON', hint: CHECK_WAY },
+  OAUTH_HTTP_REQUEST_FORBIDDEN: NO_WEB_ADDRESS,
+  OAUTH_REQUEST_PROTOCOL_FORBIDDEN: NO_WEB_ADDRESS,
 };
 
-function explainBadAnswer(error: ClientError, response: Response | undefined): { reason: string; hint: string } {
+function explainBadAnswer(error: Error & { readonly code?: string }, response: Response | undefined): { reason: string; hint: string } {
   const known = BAD_ANSWERS[error.code ?? ''];
   if (known !== undefined) return known;
+  if (response !== undefined && response.status >= 300 && response.status < 400) return { reason: `answered with a redirect (${response.status}), which is not followed`, hint: CHECK_WAY };
   if (response !== undefined) return { reason: `answered with status ${response.status}, which the protocol does not expect there`, hint: CHECK_ADDRESS };
   // The library's inner message says which field; its values stay in the cause.
   const detail = error.cause instanceof Error ? error.cause.message : error.message;
   return { reason: `gave an answer that cannot be trusted: ${quoteSafely(detail)}`, hint: CHECK_ADDRESS };
-}
-
-function withLocalHint(failure: CliError, issuer: string): CliError {
-  const isLocal = new URL(issuer).protocol === 'http:';
-  const hint = isLocal ? 'start the issuer with `npm start`, or name yours with --issuer' : CHECK_ADDRESS;
-  return new CliError('network', failure.message, { hints: [...failure.hints, hint], cause: failure.cause });
 }

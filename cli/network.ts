@@ -47,6 +47,15 @@ export function describeNetworkFailure(thrown: unknown, peer: string, proxy?: st
   return new CliError('network', `could not reach ${peer}${way}: ${reason}`, { hints, cause: thrown });
 }
 
+/** The same for the issuer, with where its address comes from. */
+export function describeUnreachableIssuer(thrown: unknown, issuer: string, proxy: string | undefined): CliError | undefined {
+  const failure = describeNetworkFailure(thrown, `the issuer ${issuer}`, proxy);
+  if (failure === undefined) return undefined;
+  const isLocal = new URL(issuer).protocol === 'http:';
+  const hint = isLocal ? 'start the issuer with `npm start`, or name yours (--issuer, VOUCH_ISSUER)' : 'check the address of the issuer (--issuer, VOUCH_ISSUER)';
+  return new CliError('network', failure.message, { hints: [...failure.hints, hint], cause: failure.cause });
+}
+
 /** Says when a refusal for being too busy invites another attempt (RFC 9110 10.2.3), in seconds or as a date. */
 export function suggestRetry(headers: Headers): readonly string[] {
   const after = headers.get('retry-after');

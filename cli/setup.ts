@@ -22,8 +22,8 @@ export async function setUpProvider(home: Home, { provider, values, profile, isF
   await saveProvider(home, { provider, profile, parameters, isForced });
   await purgeCache(home, provider.name);
   const option = profile === undefined ? '' : ` --profile ${profile}`;
-  const what = profile === undefined ? provider.label : `The profile "${profile}" of ${provider.label}`;
-  printNote(`${what} is set up in ${home.configPath}. Next: vouch credential ${provider.name}${option}`);
+  const what = profile === undefined ? provider.label : `the profile "${profile}" of ${provider.label}`;
+  printNote(`${what.slice(0, 1).toUpperCase()}${what.slice(1)} is set up in ${home.configPath}. Next: vouch credential ${provider.name}${option}`);
 }
 
 /** Checks the values, or what is recorded where none are given, with one exchange; records nothing and prints no token. */

@@ -1,9 +1,10 @@
 // vouch setup <provider>: how it is spelled. What it does is loaded when needed.
 import type { Command } from 'commander';
 import { describe, type ProgramInput } from './command.ts';
+import { CliError } from './errors.ts';
 import { nameFlag, type Provider } from './providers/provider.ts';
 import { PROVIDERS } from './providers/providers.ts';
-import { createProviderUse } from './source_option.ts';
+import { addServiceAccountOption, createProviderUse } from './source_option.ts';
 
 type Options = Readonly<Record<string, string | boolean | undefined>>;
 
@@ -22,11 +23,14 @@ function addProviderSetup(setup: Command, provider: Provider, input: ProgramInpu
   command
     .option('--profile <name>', 'record it under this name, beside other setups of the provider')
     .option('--force', 'replace what was recorded')
-    .option('--check', 'record nothing: check the values (or what is recorded, if none are given) and try one exchange')
+    .option('--check', 'record nothing: check the values (or what is recorded, if none are given) and try one exchange');
+  addServiceAccountOption(command, 'with --check: try it for a job, by its key file in place of the session')
     .action(async (options: Options) => {
-      const [{ checkSetup, setUpProvider }, use] = [await import('./setup.ts'), createProviderUse(input)];
+      const source = { serviceAccount: options['serviceAccount'] as string | undefined };
+      if (source.serviceAccount !== undefined && options['check'] !== true) throw new CliError('usage', '--service-account goes with --check only', { hints: ['setting up asks nobody, and is the same for people and jobs'] });
+      const { checkSetup, setUpProvider } = await import('./setup.ts');
       const request = { provider, values: nameValues(provider, command, options), profile: options['profile'] as string | undefined };
-      if (options['check'] === true) await checkSetup(use, request);
+      if (options['check'] === true) await checkSetup(await createProviderUse(input, source), request);
       else await setUpProvider(input.home, { ...request, isForced: options['force'] === true });
     });
 }

@@ -2,19 +2,22 @@
 import type { Command } from 'commander';
 import type { ProgramInput } from './command.ts';
 import type { ProviderUse } from './provider_credential.ts';
+import { CliError } from './errors.ts';
+import { readSession } from './session.ts';
 import { createSessionSource, type TokenSource } from './token_source.ts';
 import { createConnect, type SessionUse } from './use_session.ts';
 
 export interface SourceOptions {
-  readonly serviceAccount?: string;
+  readonly serviceAccount?: string | undefined;
 }
 
-export function addServiceAccountOption(command: Command): Command {
-  return command.option('--service-account <KEYFILE>', 'for a job without a person: the key file in place of the session');
+export function addServiceAccountOption(command: Command, about = 'for a job without a person: the key file in place of the session'): Command {
+  return command.option('--service-account <KEYFILE>', about);
 }
 
 /** Whose token it is. A loop that runs for days opens no browser by itself. */
 export async function createSource(input: ProgramInput, { serviceAccount }: SourceOptions, isForLong = false): Promise<TokenSource> {
+  if (serviceAccount === '') throw new CliError('usage', '--service-account must name a key file');
   if (serviceAccount !== undefined) {
     const { createServiceSource } = await import('./service_accounts/source.ts');
     return createServiceSource({ path: serviceAccount, expectedIssuer: input.environment.issuer, clock: input.clock });
@@ -24,14 +27,23 @@ export async function createSource(input: ProgramInput, { serviceAccount }: Sour
 }
 
 /** What obtains a credential of a provider for whom the options name. */
-export async function createCredentialUse(input: ProgramInput, options: SourceOptions): Promise<ProviderUse> {
-  return { ...createPlace(input), source: await createSource(input, options) };
+export async function createCredentialUse(input: ProgramInput, options: SourceOptions, isForLong = false): Promise<ProviderUse> {
+  return { ...createPlace(input), source: await createSource(input, options, isForLong) };
 }
 
-/** What the commands that need the session, and perhaps a provider, are handed. They open no browser by themselves. */
-export function createProviderUse(input: ProgramInput): ProviderUse & SessionUse {
-  const use = createSessionUse(input);
-  return { ...use, ...createPlace(input), source: createSessionSource({ ...use, signInAgain: undefined }) };
+/** The same, for the commands that open no browser by themselves. */
+export function createProviderUse(input: ProgramInput, options: SourceOptions): Promise<ProviderUse> {
+  return createCredentialUse(input, options, true);
+}
+
+/** The issuer whose tokens the options mean: the key file's, else the session's, else the one that a sign-in would go to. Throws `CliError` (configuration). */
+export async function findIssuer({ home, environment }: ProgramInput, { serviceAccount }: SourceOptions, { identify }: TokenSource): Promise<string> {
+  if (serviceAccount !== undefined) return (await identify()).issuer;
+  // A broken session file is said by what needs the session.
+  const session = await readSession(home).catch(() => undefined);
+  if (session !== undefined) return session.issuer;
+  const { chooseIssuer } = await import('./sign_in.ts');
+  return chooseIssuer(home, undefined, environment.issuer);
 }
 
 function createSessionUse({ home, clock, environment }: ProgramInput): SessionUse {

@@ -5,6 +5,8 @@ import { printNote } from './output.ts';
 import { requireFreshSession, requireSession, type SessionUse } from './use_session.ts';
 
 export interface TokenSource {
+  /** The options by which another vouch speaks for the same, for commands that run later and elsewhere. */
+  readonly commandOptions: readonly string[];
   /** Whom it speaks for, as far as this machine knows: nobody is asked. */
   readonly identify: () => Promise<Identity>;
   /** An access token of the issuer (RFC 9068). */
@@ -18,7 +20,7 @@ export interface TokenSource {
 /** Whose tokens they are: what is kept for one is not for another. Each sign-in has an id of its own. */
 export type Identity =
   | { readonly kind: 'session'; readonly issuer: string; readonly email: string; readonly id: string }
-  | { readonly kind: 'service'; readonly issuer: string; readonly clientId: string };
+  | { readonly kind: 'service'; readonly issuer: string; readonly clientId: string; readonly subject: string };
 
 export interface AccessToken {
   readonly token: string;
@@ -34,6 +36,7 @@ export interface SessionSourceInput extends SessionUse {
 /** The session of `vouch login`. Throws what `requireFreshSession` throws, and `CliError`: network, rateLimited, refused, freshSignIn. */
 export function createSessionSource(input: SessionSourceInput): TokenSource {
   return {
+    commandOptions: [],
     identify: async () => {
       const { id, issuer, email } = await requireSession(input);
       return { kind: 'session', issuer, email, id };

@@ -12,6 +12,8 @@ import { formatInstant, type Clock } from './time.ts';
 // Long enough for the exchange that follows, and for a clock that is a little off.
 const LEAST_MARGIN_MS = 60_000;
 const MOST_MARGIN_MS = 5 * 60_000;
+// What a token says of its life, and the answer that it came in, may differ by the parts of a second.
+const ROUNDING_MS = 5000;
 
 export type Connect = (issuer: string) => Promise<Issuer>;
 
@@ -98,14 +100,18 @@ export async function removeEnded({ home, clock }: Pick<SessionUse, 'home' | 'cl
 }
 
 function isFresh({ accessToken, accessTokenExpiresAt }: Session, { clock }: SessionUse, rejected: string | undefined): boolean {
-  return accessToken !== rejected && accessTokenExpiresAt - clock() > findMargin(accessToken);
+  const leftMs = accessTokenExpiresAt - clock();
+  const lifeMs = findLife(accessToken);
+  // More than its whole life: the clock was ahead when it was kept, and so is the expiry.
+  if (accessToken === rejected || (lifeMs !== undefined && leftMs > lifeMs + ROUNDING_MS)) return false;
+  // Half of its life: what it is exchanged for lives no longer, and should be good for some minutes.
+  return leftMs > Math.max(LEAST_MARGIN_MS, Math.min(MOST_MARGIN_MS, (lifeMs ?? 0) / 2));
 }
 
-/** Half of the token's life, where it says how long that is: what it is exchanged for lives no longer, and should be good for some minutes. */
-function findMargin(accessToken: string): number {
+/** How long the token lives in all, where it says so. */
+function findLife(accessToken: string): number | undefined {
   const { iat, exp } = decodeClaims(accessToken) ?? {};
-  const halfLifeMs = typeof iat === 'number' && typeof exp === 'number' ? ((exp - iat) * 1000) / 2 : 0;
-  return Math.max(LEAST_MARGIN_MS, Math.min(MOST_MARGIN_MS, halfLifeMs));
+  return typeof iat === 'number' && typeof exp === 'number' ? (exp - iat) * 1000 : undefined;
 }
 
 /** Says whether the session's absolute end has come, at `now` in milliseconds since 1970. */

@@ -26,7 +26,7 @@ const MOST_ROWS = 1000;
 export function addAudit(program: Command, input: ProgramInput): void {
   const audit = describe(program.command('audit'), 'Say who held which token, as an admin.', 'vouch audit find --since 2h');
   const add = (name: string, about: string, example: string): Command => addAdminCommand(audit, name, about, example);
-  const connect = (options: AdminOptions): Promise<AdminApi> => createApi(input, options, '`vouch audit find`');
+  const connect = (options: AdminOptions): Promise<AdminApi> => createApi(input, options, '`vouch audit find --help`');
 
   addRange(add('find', 'Find rows of the record, newest first. One row is shown with all that is known of it.', 'vouch audit find --account ada@example.com --since 7d'))
     .option('--jti <jti>', 'the token with this jti')

@@ -2,10 +2,10 @@
 import type { Command } from 'commander';
 import { describe, type ProgramInput } from '../command.ts';
 import { CliError } from '../errors.ts';
-import { createProviderUse } from '../source_option.ts';
+import { addServiceAccountOption, createProviderUse, createSource, findIssuer, type SourceOptions } from '../source_option.ts';
 import type { ClaimCondition, Rule } from './rule.ts';
 
-interface DoctorOptions {
+interface DoctorOptions extends SourceOptions {
   readonly profile?: string;
   readonly rule?: string;
   readonly issuer?: string;
@@ -28,7 +28,7 @@ Examples:
 
 export function addDoctor(program: Command, input: ProgramInput): void {
   const collect = (value: string, all: readonly string[] | undefined): readonly string[] => [...(all ?? []), value];
-  program.command('doctor')
+  const command = program.command('doctor')
     .description('Find out why a provider refuses: the first real cause, and what to type.')
     .argument('[provider]', 'anthropic, openai, aws, openrouter, google, azure, vault, kubernetes or custom (default: the issuer and this machine only)')
     .option('--profile <name>', 'the setup of this name')
@@ -41,14 +41,15 @@ export function addDoctor(program: Command, input: ProgramInput): void {
     .option('--token-audience <audience>', "whom the ID token is for (default: the setup's, else the issuer's default)")
     .option('--no-exchange', 'stop before the provider is asked')
     .option('--json', 'as JSON')
-    .addHelpText('after', DOCTOR_EXAMPLES)
+    .addHelpText('after', DOCTOR_EXAMPLES);
+  addServiceAccountOption(command)
     .action(async (name: string | undefined, options: DoctorOptions) => {
       const [{ examine }, { findTarget, TARGETS }, { lookup }] = await Promise.all([import('./doctor.ts'), import('./targets.ts'), import('node:dns/promises')]);
       const target = name === undefined ? undefined : findTarget(name);
       if (name !== undefined && target === undefined) throw new CliError('usage', 'there is no such provider', { hints: [`the providers are ${TARGETS.map((known) => known.name).join(', ')}`] });
-      const { environment } = input;
+      const use = await createProviderUse(input, options);
       await examine({
-        use: createProviderUse(input), issuerVariable: environment.issuer, variables: environment.variables, readStdin,
+        use, issuer: await findIssuer(input, options, use.source), variables: input.environment.variables, readStdin,
         resolve: async (host) => (await lookup(host, { all: true })).map(({ address }) => address),
       }, { target, profile: options.profile, rulePath: options.rule, flags: readFlags(options), audience: options.tokenAudience, triesExchange: options.exchange, isJson: options.json === true });
     });
@@ -68,16 +69,16 @@ function readClaim(text: string): ClaimCondition {
 }
 
 export function addExplain(program: Command, input: ProgramInput): void {
-  describe(program.command('explain'), 'Say what a token holds, without believing it.', 'vouch credential id-token | vouch explain -')
+  const command = describe(program.command('explain'), 'Say what a token holds, without believing it.', 'vouch credential id-token | vouch explain -')
     .argument('[token]', 'the token; - is standard input (default: a fresh ID token of yours)')
     .option('--audience <audience>', 'whom the fresh ID token is for')
     .option('--offline', "do not fetch the issuer's keys")
-    .option('--json', 'as JSON')
-    .action(async (given: string | undefined, options: { audience?: string; offline?: boolean; json?: boolean }) => {
-      const [{ explainToken }, { readSession }, { chooseIssuer }] = await Promise.all([import('./explain.ts'), import('../session.ts'), import('../sign_in.ts')]);
-      const token = given === '-' ? await readStdin() : given ?? await createProviderUse(input).source.idToken(options.audience);
-      const session = await readSession(input.home).catch(() => undefined);
-      const issuer = session?.issuer ?? await chooseIssuer(input.home, undefined, input.environment.issuer);
+    .option('--json', 'as JSON');
+  addServiceAccountOption(command)
+    .action(async (given: string | undefined, options: SourceOptions & { audience?: string; offline?: boolean; json?: boolean }) => {
+      const [{ explainToken }, source] = await Promise.all([import('./explain.ts'), createSource(input, options, true)]);
+      const token = given === '-' ? await readStdin() : given ?? await source.idToken(options.audience);
+      const issuer = await findIssuer(input, options, source);
       await explainToken({ token, issuer, isOffline: options.offline === true, isJson: options.json === true, clock: input.clock });
     });
 }

@@ -9,10 +9,7 @@ import { mintAndExchange, type ProviderUse } from '../provider_credential.ts';
 import type { Parameters } from '../providers/provider.ts';
 import { findProvider } from '../providers/providers.ts';
 import { makePrintable } from '../redact.ts';
-import { readSession } from '../session.ts';
-import { chooseIssuer } from '../sign_in.ts';
 import { formatDuration } from '../time.ts';
-import { requireFreshSession, type SessionUse } from '../use_session.ts';
 import { findAddressFault, isPublicAddress } from './addresses.ts';
 import { checkDiscovery, checkJwks, fetchDocument, Found, type Document } from './documents.ts';
 import { evaluateRule, examineToken, type Cause } from './evaluate.ts';
@@ -36,8 +33,9 @@ export interface DoctorRequest {
 }
 
 export interface DoctorTools {
-  readonly use: ProviderUse & SessionUse;
-  readonly issuerVariable: string | undefined;
+  readonly use: ProviderUse;
+  /** Whose tokens `use` gives. */
+  readonly issuer: string;
   readonly variables: Readonly<Record<string, string | undefined>>;
   /** The addresses of a name, as this machine's DNS gives them. */
   readonly resolve: (host: string) => Promise<readonly string[]>;
@@ -47,7 +45,6 @@ export interface DoctorTools {
 /** What the checks have found out so far. */
 interface Patient extends DoctorTools, DoctorRequest {
   readonly config: Config;
-  readonly issuer: string;
   readonly parameters: Parameters | undefined;
   readonly rule: Rule | undefined;
   discovery?: Document;
@@ -112,9 +109,7 @@ async function admit(tools: DoctorTools, request: DoctorRequest): Promise<Patien
   const config = await readConfig(home);
   const name = request.target?.name ?? '';
   const parameters = request.profile === undefined ? config.providers[name] : config.profiles[name]?.[request.profile];
-  const session = await readSession(home).catch(() => undefined);
-  const issuer = session?.issuer ?? await chooseIssuer(home, undefined, tools.issuerVariable);
-  return { ...tools, ...request, config, issuer, parameters, rule: await readGivenRule(tools, request) };
+  return { ...tools, ...request, config, parameters, rule: await readGivenRule(tools, request) };
 }
 
 async function readGivenRule({ readStdin }: DoctorTools, { rulePath, flags }: DoctorRequest): Promise<Rule | undefined> {
@@ -124,6 +119,7 @@ async function readGivenRule({ readStdin }: DoctorTools, { rulePath, flags }: Do
     const text = rulePath === '-' ? await readStdin() : await readFile(rulePath, 'utf8');
     return { ...readRule(text), ...flags };
   } catch (error) {
+    if (error instanceof CliError) throw error;
     if (error instanceof Malformed) throw fail(`cannot be evaluated: ${error.message}`, error);
     throw fail(`cannot be read (${String((error as NodeJS.ErrnoException).code)})`, error);
   }
@@ -192,14 +188,15 @@ async function checkEnvironment({ target, variables, parameters }: Patient): Pro
   if (shadow !== undefined) throw new Found('configuration', `${shadow[0]} is set, and wins over the short-lived credential`, [`unset ${shadow[0]} (and take it out of your shell profile, .env files and CI secrets)`, `or run commands through \`vouch exec --type ${target?.name ?? ''}\`, which unsets it`]);
   const [recorded, set] = [parameters?.['base_url'], variables['ANTHROPIC_BASE_URL']];
   if (target?.name === 'anthropic' && recorded !== undefined && set !== undefined && set !== '' && recorded.replace(/\/+$/, '') !== set.replace(/\/+$/, '')) {
-    throw new Found('configuration', `ANTHROPIC_BASE_URL is ${set}, and the setup's base URL is ${recorded}: the exchange goes to one, the API calls to the other`, ['unset ANTHROPIC_BASE_URL, or record it with `vouch setup anthropic --base-url ... --force`']);
+    throw new Found('configuration', `ANTHROPIC_BASE_URL is ${set}, and the setup's base URL is ${recorded}: the exchange goes to one, the API calls to the other`, ['unset ANTHROPIC_BASE_URL, or record it with `vouch setup anthropic --base-url ... --force` (with the other values)']);
   }
   return target === undefined ? undefined : 'nothing shadows the credential';
 }
 
-async function checkSession({ use }: Patient): Promise<string> {
-  const { email, issuer } = await requireFreshSession(use);
-  return `${email} at ${issuer}`;
+async function checkSession({ use: { source } }: Patient): Promise<string> {
+  await source.accessToken();
+  const who = await source.identify();
+  return who.kind === 'session' ? `${who.email} at ${who.issuer}` : `${who.subject} at ${who.issuer}, by its key file`;
 }
 
 async function checkToken(patient: Patient): Promise<string | undefined> {

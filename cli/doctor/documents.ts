@@ -59,7 +59,7 @@ async function fetchOnce(url: string): Promise<Response> {
   } catch (error) {
     const failure = describeNetworkFailure(error, new URL(url).host, findProxy(url));
     if (failure === undefined) throw error;
-    throw new Found('network', failure.message, failure.hints);
+    throw new Found('network', failure.message, [...failure.hints, 'see whether the issuer runs, and is reached at that name']);
   }
 }
 

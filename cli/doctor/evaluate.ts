@@ -112,7 +112,7 @@ function matchAudience({ rule, claims: { aud }, target }: Ruled): Cause | undefi
   const [first = ''] = expected;
   const difference = describeDifference(first, found[0] ?? '') ?? '';
   if (rule.audiences.length > 0 || fallback === undefined) {
-    return mismatch(target, 'audience', expected.join('" or "'), found[0], difference, [`have the rule expect exactly ${found[0] ?? ''}`, `or record the rule's: vouch setup ${target.name} --audience ${first}`]);
+    return mismatch(target, 'audience', expected.join('" or "'), found[0], difference, [`have the rule expect exactly ${found[0] ?? ''}`, `or record the rule's: vouch setup ${target.name} --audience ${first} --force (with the other values)`]);
   }
   const where = rule.condition === undefined ? 'the rule names no audience' : 'in CEL mode the audience field is hidden';
   return {

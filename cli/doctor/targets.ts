@@ -53,7 +53,7 @@ export const TARGETS: readonly Target[] = [
   { ...COMMON, name: 'azure', label: 'Microsoft Entra', algorithms: ['RS256'], mostSeconds: 25 * 3600, mostSubjectBytes: 600, shadows: { AZURE_CLIENT_SECRET: ANY }, console: 'Entra admin center -> App registrations -> Certificates & secrets -> Federated credentials' },
   { ...COMMON, name: 'vault', label: 'Vault', skewSeconds: 60, wildcard: 'none', shadows: { VAULT_TOKEN: ANY }, console: 'vault read auth/jwt/role/<role>' },
   { ...COMMON, name: 'kubernetes', label: 'Kubernetes', skewSeconds: 0, mostKeys: 1000, console: "the API server's AuthenticationConfiguration" },
-  { ...COMMON, name: 'custom', label: 'The custom provider', console: "the provider's own settings" },
+  { ...COMMON, name: 'custom', label: 'the custom provider', console: "the provider's own settings" },
 ];
 
 export function findTarget(name: string): Target | undefined {

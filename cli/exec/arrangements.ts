@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ProviderUse } from '../provider_credential.ts';
+import { CliError } from '../errors.ts';
 import { takeToken, type Credential, type Variables } from '../providers/provider.ts';
 import type { ObtainedType } from '../types.ts';
 
@@ -20,7 +21,7 @@ export function arrange(type: ObtainedType, folder: string, use: ProviderUse): A
   switch (type.provider.name) {
     case 'anthropic': return arrangeAnthropic(type, folder, use);
     case 'openai': return arrangeOpenai(type, folder);
-    case 'aws': return arrangeAws(type, folder);
+    case 'aws': return arrangeAws(type, folder, use);
     default: return arrangeFile(type, folder);
   }
 }
@@ -83,9 +84,12 @@ function arrangeOpenai(type: ObtainedType, folder: string): Arrangement {
 }
 
 /** AWS's SDKs run a command whenever they need credentials: nothing has to be kept. */
-function arrangeAws({ provider, profile, parameters, variables }: ObtainedType, folder: string): Arrangement {
+function arrangeAws({ provider, profile, parameters, audience, variables }: ObtainedType, folder: string, { source }: ProviderUse): Arrangement {
   const launcher = fileURLToPath(new URL('../vouch.mjs', import.meta.url));
-  const option = profile === undefined ? '' : ` --profile ${profile}`;
+  const command = [
+    process.execPath, launcher, 'credential', provider.name, ...source.commandOptions,
+    ...(profile === undefined ? [] : ['--profile', profile]), ...(audience === parameters['audience'] || audience === undefined ? [] : ['--audience', audience]),
+  ];
   const { region } = parameters;
   const [config, shared] = [join(folder, 'config'), join(folder, 'credentials')];
   return {
@@ -95,10 +99,19 @@ function arrangeAws({ provider, profile, parameters, variables }: ObtainedType, 
       remarks: [],
     },
     files: {
-      [config]: `[default]\ncredential_process = "${process.execPath}" "${launcher}" credential ${provider.name}${option}\n${region === undefined ? '' : `region = ${region}\n`}`,
+      [config]: `[default]\ncredential_process = ${command.map(quoteWord).join(' ')}\n${region === undefined ? '' : `region = ${region}\n`}`,
       [shared]: '',
     },
   };
+}
+
+// What a shell expands in double quotes; what begins a comment in such a file.
+const NOT_QUOTABLE = process.platform === 'win32' ? /["%\r\n]|\s[;#]/ : /["$`\\\r\n]|\s[;#]/;
+
+/** A word of credential_process, which some SDKs split and others hand to a shell. */
+function quoteWord(word: string): string {
+  if (NOT_QUOTABLE.test(word)) throw new CliError('usage', `${JSON.stringify(word)} cannot stand in AWS's configuration`, { hints: ['choose a path without quotes, $, ` and \\, or leave out --refresh'] });
+  return /^[a-z-]+$/.test(word) ? word : `"${word}"`;
 }
 
 /** Any other program: a file that always holds a token that works, beside the variable for the first. */

@@ -58,7 +58,7 @@ function composeVariables(credential: Credential, parameters: Parameters): Varia
 function takeFromEnvironment(baseUrl: string | undefined): string | undefined {
   const fault = baseUrl === undefined ? undefined : checkEndpoint(baseUrl);
   if (fault === undefined) return baseUrl;
-  throw new CliError('configuration', `ANTHROPIC_BASE_URL ${fault}`, { hints: ['unset it, or record the right one with `vouch setup anthropic --base-url`'] });
+  throw new CliError('configuration', `ANTHROPIC_BASE_URL ${fault}`, { hints: ['unset it, or record the right one with `vouch setup anthropic --base-url ... --force` (with the other values)'] });
 }
 
 /** A denied assertion gets one fixed sentence; only the console knows the reason. */

@@ -9,7 +9,7 @@ const JWT_TYPE = 'urn:ietf:params:oauth:token-type:jwt';
 
 export const CUSTOM: Provider = {
   name: 'custom',
-  label: 'The custom provider',
+  label: 'the custom provider',
   parameters: [
     { name: 'token_endpoint', placeholder: 'URL', about: 'where tokens are exchanged', isRequired: true, check: checkEndpoint },
     { name: 'audience', placeholder: 'audience', about: 'whom the ID token is for, if not the issuer', isRequired: false, check: checkAudience },

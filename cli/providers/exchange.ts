@@ -58,7 +58,10 @@ async function send({ provider, url, ...input }: ExchangeInput, dialect: Dialect
     });
     return { status: response.status, headers: response.headers, text: await readLimited(provider, response) };
   } catch (error) {
-    throw describeNetworkFailure(error, `${provider.label} (${new URL(url).host})`, findProxy(url)) ?? error;
+    const failure = describeNetworkFailure(error, `${provider.label} (${new URL(url).host})`, findProxy(url));
+    if (failure === undefined) throw error;
+    const hints = [...failure.hints, `check the network of this machine, and the address recorded by \`vouch setup ${provider.name}\``];
+    throw new CliError('network', failure.message, { hints, cause: failure.cause });
   }
 }
 

@@ -1,4 +1,5 @@
 // Tokens for an unattended job: the key file in place of a session (RFC 7523 2.2, RFC 6749 4.4), then the exchange.
+import { resolve } from 'node:path';
 import * as oauth from 'openid-client';
 import { CliError } from '../errors.ts';
 import { normaliseUrl } from '../formats.ts';
@@ -27,9 +28,10 @@ export function createServiceSource(input: ServiceSourceInput): TokenSource {
     }
   };
   return {
+    commandOptions: ['--service-account', resolve(input.path)],
     identify: async () => {
-      const { issuer, clientId } = await readExpected(input);
-      return { kind: 'service', issuer, clientId };
+      const { issuer, clientId, subject } = await readExpected(input);
+      return { kind: 'service', issuer, clientId, subject };
     },
     accessToken: () => withService(undefined, (service) => requestAccessToken(service, input.clock)),
     idToken: (audience) => withService(audience, async (service) => {
@@ -72,8 +74,11 @@ async function requestAccessToken({ config, attempt }: Service, clock: Clock): P
   return { token: checkToken(answer.access_token), expiresAt: readExpiry(answer, askedAt) };
 }
 
-/** The same codes as for people, with what helps a machine. */
+/** The same codes as for people, with what helps a machine: "sign in" never does. */
 function describeServiceRefusal(error: unknown, { subject }: KeyFile, path: string, audience: string | undefined): unknown {
+  if (error instanceof CliError && error.kind === 'freshSignIn') {
+    return new CliError('refused', `${error.message}; a service account cannot sign in`, { hints: [`ask an admin of the issuer whether ${subject} is meant to have this`], cause: error });
+  }
   if (!(error instanceof IssuerRefusal)) return error;
   const hints = HINTS[error.code]?.(subject, path, audience);
   return hints === undefined ? error : new IssuerRefusal(error.code, error.message, { hints, cause: error });
@@ -86,6 +91,7 @@ const HINTS: Readonly<Record<string, (subject: string, path: string, audience: s
     'check the clock of this machine: the proof is good for a minute',
   ],
   unauthorized_client: (subject) => [`an admin may have disabled ${subject}: see \`vouch service-accounts list\``],
+  access_denied: (subject) => [`ask an admin of the issuer what ${subject} may have`],
   invalid_target: (subject, _path, audience) => [
     `an admin lets it in with \`vouch audiences set ${audience ?? 'AUDIENCE'} --add-allow service:${subject}\``,
     `\`vouch audiences test ${audience ?? 'AUDIENCE'} --account ${subject}\` says which clause decides`,

@@ -46,8 +46,14 @@ export async function openPostgres(url: string): Promise<Database> {
   } finally {
     await client.end().catch(() => undefined);
   }
-  // Without limits a query on a frozen server waits for ever.
-  const pool = new pg.Pool({ connectionString: url, max: 10, connectionTimeoutMillis: 3_000, query_timeout: 5_000, statement_timeout: 5_000 });
+  const pool = new pg.Pool({
+    connectionString: url, max: 10,
+    // Without limits a query on a frozen server waits for ever.
+    connectionTimeoutMillis: 3_000, query_timeout: 5_000, statement_timeout: 5_000,
+    // Prisma writes instants without their zone and drops the zone of those that it reads: both are UTC only here.
+    // eslint-disable-next-line @typescript-eslint/no-misused-promises -- pg-pool waits for it; its types do not say so yet
+    onConnect: async (client) => { await client.query("SET TIME ZONE 'UTC'"); },
+  });
   // An idle connection that breaks is replaced when it is needed; with nobody to hear of it, it would end the process.
   pool.on('error', () => undefined);
   const prisma = new PrismaClient({ adapter: new PrismaPg(pool) });

@@ -2,11 +2,6 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Command } from 'commander';
-import { CliError } from '../../cli/errors.ts';
-import { locateHome } from '../../cli/home.ts';
-import { readEnvironment } from '../../cli/environment.ts';
-import { createProgram } from '../../cli/program.ts';
 import { authorize } from '../support/browser.ts';
 import { startTestIssuer, type TestIssuer } from '../support/issuer_in_process.ts';
 import { findSignInUrl, runVouch, type VouchResult } from '../support/vouch_process.ts';
@@ -62,35 +57,4 @@ export async function startAdminCli(env: Record<string, string> = {}): Promise<A
 /** Goes through the sign-in behind an address that `vouch` printed, to its callback. */
 export async function visit(url: string, { browser, passkey }: Person): Promise<void> {
   await fetch(await authorize(browser, url, passkey));
-}
-
-/** What a command line is told before anything is asked of anybody; no process is needed for that. */
-export async function findUsageFault(args: readonly string[]): Promise<{ status: number; message: string }> {
-  try {
-    await createTestProgram().parseAsync(args, { from: 'user' });
-  } catch (error) {
-    if (error instanceof CliError) return { status: error.exitCode, message: error.message };
-    throw error;
-  }
-  throw new Error(`vouch ${args.join(' ')} found nothing wrong`);
-}
-
-/** The help of every command below `name`, by its whole name. */
-export function readHelp(name: string): ReadonlyMap<string, string> {
-  const texts = new Map<string, string>();
-  const visitHelp = (command: Command, path: string) => {
-    let text = '';
-    command.configureOutput({ writeOut: (part) => (text += part) }).outputHelp();
-    texts.set(path, text);
-    for (const child of command.commands) visitHelp(child, `${path} ${child.name()}`);
-  };
-  const family = createTestProgram().commands.find((command) => command.name() === name);
-  if (family === undefined) throw new Error(`there is no command ${name}`);
-  visitHelp(family, name);
-  return texts;
-}
-
-function createTestProgram(): Command {
-  const home = locateHome('/nonexistent/home');
-  return createProgram({ version: '0', home, clock: () => 0, environment: readEnvironment({ VOUCH_ISSUER: 'http://localhost:1', NO_COLOR: '1' }) }, () => undefined);
 }

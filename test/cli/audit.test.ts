@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSy
 import { join } from 'node:path';
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import { readWhen } from '../../cli/audit/instants.ts';
-import { findUsageFault, readHelp, startAdminCli, type AdminCli } from './admin_cli.ts';
+import { startAdminCli, type AdminCli } from './admin_cli.ts';
 
 /* Who held which token: by a real issuer, and by answers that no honest issuer gives. */
 
@@ -15,29 +15,7 @@ let cli: AdminCli;
 beforeAll(async () => { cli = await startAdminCli(); });
 afterAll(() => cli.close());
 
-describe('the command line', () => {
-  test('every command has an example and --json', () => {
-    const help = readHelp('audit');
-    expect([...help.keys()]).toEqual(['audit', ...['find', 'export', 'verify'].map((name) => `audit ${name}`)]);
-    for (const [name, text] of help) {
-      expect(text).toContain('  $ vouch audit');
-      if (name !== 'audit') expect(text).toContain('--json');
-    }
-  });
-
-  test.each([
-    [['find', '--since', 'yesterday'], '--since must be how long ago, as 15m, 2h or 7d, or an instant, as 2026-11-24T10:00:00Z'],
-    [['find', '--until', '2026-11-24'], '--until must be how long ago, as 15m, 2h or 7d, or an instant, as 2026-11-24T10:00:00Z'],
-    [['export', '--since', '2026-11-24T10:00:00Z', '--until', '2026-11-24T10:00:00Z'], '--until must be later than --since'],
-    [['find', '--kind', 'tokens'], '--kind must be token, refusal, admin or sign_in'],
-    [['find', '--limit', '1001'], '--limit must be a whole number from 1 to 1000'],
-    [['find', '--jti', ''], '--jti must not be empty'],
-    [['find', '--account', 'two words'], '--account must be 1 to 128 visible ASCII characters without spaces'],
-    [['verify', 'it'], "too many arguments for 'verify'. Expected 0 arguments but got 1"],
-  ])('`vouch audit %j` is a usage error', async (args, message) => {
-    expect(await findUsageFault(['audit', ...args])).toEqual({ status: 2, message });
-  });
-
+describe('how long ago', () => {
   test.each([
     ['15m', '2026-11-24T09:45:00.000Z'], ['2h', '2026-11-24T08:00:00.000Z'], ['7d', '2026-11-17T10:00:00.000Z'], ['90s', '2026-11-24T09:58:30.000Z'],
     ['2026-11-24T11:00:00+02:00', '2026-11-24T09:00:00.000Z'], ['2026-11-24T09:00Z', '2026-11-24T09:00:00.000Z'],

@@ -62,7 +62,7 @@ describe('the cache', () => {
     ['sign-in', { identity: { ...SESSION, id: 'two' } }],
     ['account', { identity: { ...SESSION, email: 'other@example.com' } }],
     ['issuer', { identity: { ...SESSION, issuer: 'https://other.example' } }],
-    ['kind of account', { identity: { kind: 'service', issuer: SESSION.issuer, clientId: SESSION.email } }],
+    ['kind of account', { identity: { kind: 'service', issuer: SESSION.issuer, clientId: SESSION.email, subject: SESSION.email } }],
     ['provider', { provider: 'openai' }],
     ['parameter', { parameters: { ...KEY.parameters, workspace_id: 'wrkspc_2' } }],
     ['further parameter', { parameters: { ...KEY.parameters, audience: 'x' } }],
@@ -128,7 +128,7 @@ describe('the cache', () => {
   });
 
   it('keeps the tokens of a service account without a sign-in, and those of another apart', async () => {
-    const service = (clientId: string): CacheKey => ({ ...KEY, identity: { kind: 'service', issuer: SESSION.issuer, clientId } });
+    const service = (clientId: string): CacheKey => ({ ...KEY, identity: { kind: 'service', issuer: SESSION.issuer, clientId, subject: 'nightly@jobs.example.com' } });
     await rm(sandbox.sessionPath);
     expect(await get(service('client-1'))).toBe('token-1');
     expect(await get(service('client-1'))).toBe('token-1');

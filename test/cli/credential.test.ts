@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { existsSync } from 'node:fs';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, utimes, writeFile } from 'node:fs/promises';
 import { decodeJwt } from 'jose';
 import { EMAIL, startFakeIssuer, type FakeIssuer } from '../support/fake_issuer_for_cli.ts';
 import { createSandbox, SETUP_ANTHROPIC, SETUP_OPENAI, type Outcome, type Sandbox } from './run_vouch.ts';
@@ -115,6 +115,22 @@ describe('refresh', () => {
     expect(fake.counts.refreshes).toBe(1);
     fake.revokeAll();
     expect(await sandbox.runHere(['credential', 'id-token'])).toMatchObject({ status: 3 });
+  });
+
+  it('that is killed in the middle leaves the session file as it was, and the next one is not locked out', async () => {
+    fake.behaviour.refreshDelayMs = 3000;
+    await sandbox.editSession({ access_token_expires_at: PAST });
+    const before = await readFile(sandbox.sessionPath, 'utf8');
+    const running = sandbox.start(['credential', 'token']);
+    while (fake.counts.refreshes === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+    running.child.kill('SIGKILL');
+    expect(await running.outcome).toMatchObject({ signal: 'SIGKILL', stdout: '' });
+    expect(JSON.parse(await readFile(sandbox.sessionPath, 'utf8'))).toEqual(JSON.parse(before));
+    // Its lock is known for dead after 15 s without a sign of life.
+    await utimes(`${sandbox.sessionPath}.lock`, new Date(Date.now() - 20_000), new Date(Date.now() - 20_000));
+    // This issuer gives nobody the same answer twice: that the session is over is said, and signing in mends it.
+    expect(await sandbox.runHere(['credential', 'token'])).toMatchObject({ status: 3, stderr: 'error: not signed in: the issuer has ended the session\nhint: run `vouch login`\n' });
+    expect((await readdir(sandbox.home)).filter((name) => name.startsWith('session'))).toEqual([]);
   });
 
   it('is finished and written before Ctrl-C takes effect', async () => {

@@ -110,8 +110,8 @@ describe('the address of the issuer', () => {
   async function ask(issuer: string, addresses: readonly string[] | Error): Promise<unknown> {
     await world.sandbox.editSession({ issuer });
     const tools: DoctorTools = {
-      use: createProviderUse({ home: locateHome(world.sandbox.home), clock: Date.now, environment: readEnvironment({}) }),
-      issuerVariable: undefined, variables: {}, readStdin: async () => '',
+      use: await createProviderUse({ home: locateHome(world.sandbox.home), clock: Date.now, environment: readEnvironment({}) }, {}),
+      issuer, variables: {}, readStdin: async () => '',
       resolve: async () => { if (addresses instanceof Error) throw addresses; return addresses; },
     };
     return quietly(() => examine(tools, request).then(() => 'healthy', (error: unknown) => error));

@@ -1,15 +1,21 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
+import { decodeJwt } from 'jose';
 import { readEnvironment } from '../../cli/environment.ts';
 import { keepFresh } from '../../cli/exec/keeper.ts';
 import { locateHome } from '../../cli/home.ts';
+import { AWS } from '../../cli/providers/aws.ts';
 import { createProviderUse } from '../../cli/source_option.ts';
 import { mergeVariables, obtainTypes, readTypes } from '../../cli/types.ts';
+import { startStsEmulator } from '../support/aws_sts_emulator.ts';
 import { EMAIL } from '../support/fake_issuer_for_cli.ts';
 import { OPENAI_AUDIENCE, startProviderWorld, type ProviderWorld } from '../support/provider_world.ts';
-import { startSignedIn, type SignedIn } from './signed_in.ts';
+import { SETUP_OPENAI } from './run_vouch.ts';
+import { SERVICE, startSignedIn, writeServiceKey, type SignedIn } from './signed_in.ts';
+
+const ROLE = 'arn:aws:iam::123456789012:role/nightly';
 
 /* Commands that outlive their token, with Anthropic's own SDK against an emulator that takes each ID token once. */
 
@@ -73,14 +79,14 @@ describe('exec --refresh', () => {
 });
 
 describe('the keeper', () => {
-  const use = () => createProviderUse({ home: locateHome(world.sandbox.home), clock: () => Date.now() + offset, environment: readEnvironment({}) });
+  const use = (serviceAccount?: string) => createProviderUse({ home: locateHome(world.sandbox.home), clock: () => Date.now() + offset, environment: readEnvironment({}) }, { serviceAccount });
   const until = async (isTrue: () => Promise<boolean>): Promise<void> => {
     for (let i = 0; i < 100 && !(await isTrue()); i += 1) await new Promise((resolve) => setTimeout(resolve, 50));
     expect(await isTrue()).toBe(true);
   };
 
   it('renews before the token expires, in files of its owner', async () => {
-    const keeper = await keepFresh(use(), await obtainTypes(use(), readTypes(['anthropic', 'openai']), undefined));
+    const keeper = await keepFresh(await use(), await obtainTypes(await use(), readTypes(['anthropic', 'openai']), undefined));
     const { set } = mergeVariables(keeper.types);
     const read = async (): Promise<{ access_token: string; expires_at: number }> => JSON.parse(await readFile(join(set['ANTHROPIC_CONFIG_DIR']!, 'credentials', 'vouch.json'), 'utf8')) as { access_token: string; expires_at: number };
     const bearer = (): Promise<string> => readFile(set['VOUCH_OPENAI_TOKEN_FILE']!, 'utf8');
@@ -97,10 +103,50 @@ describe('the keeper', () => {
     expect(existsSync(set['ANTHROPIC_CONFIG_DIR']!)).toBe(false);
   });
 
+  it('does so for a service account, whose key may be rotated meanwhile, and who never signs in', async () => {
+    const keyFile = join(world.sandbox.home, '..', 'nightly.json');
+    await world.sandbox.runHere(['logout']);
+    await writeServiceKey(world.fake, keyFile);
+    await world.sandbox.runHere([...SETUP_OPENAI, '--profile', 'job', '--token-endpoint', `${world.fake.issuer}/openai/token`]);
+    const keeper = await keepFresh(await use(keyFile), await obtainTypes(await use(keyFile), readTypes(['openai:job']), undefined));
+    const { set } = mergeVariables(keeper.types);
+    const read = (name: string): Promise<string> => readFile(set[name]!, 'utf8');
+    const first = await read('VOUCH_OPENAI_TOKEN_FILE');
+    expect(decodeJwt(await read('VOUCH_OPENAI_IDENTITY_TOKEN_FILE'))).toMatchObject({ sub: SERVICE });
+    await writeServiceKey(world.fake, keyFile);
+    offset = 455_000;
+    await until(async () => (await read('VOUCH_OPENAI_TOKEN_FILE')) !== first);
+    await keeper.stop();
+    expect(existsSync(world.sandbox.sessionPath)).toBe(false);
+  });
+
+  it("leaves AWS's SDKs to ask for the same, from wherever they run", async () => {
+    const { sandbox, fake } = world;
+    const sts = await startStsEmulator({ providers: [{ issuerUrl: fake.issuer, clientIds: [fake.issuer, 'sts.amazonaws.com'] }], roles: [{ arn: ROLE, issuerUrl: fake.issuer, subject: SERVICE }] });
+    fake.behaviour.audiences = ['sts.amazonaws.com'];
+    await writeServiceKey(fake, join(sandbox.home, '..', 'a job.json'));
+    await sandbox.runHere(['setup', 'aws', '--role-arn', ROLE, '--sts-endpoint', sts.url]);
+    const keyFile = relative(process.cwd(), join(sandbox.home, '..', 'a job.json'));
+    const script = 'cd "$VOUCH_HOME"; eval "$(sed -n "s/^credential_process = //p" "$AWS_CONFIG_FILE")"';
+    const outcome = await sandbox.run(['exec', '--refresh', '--type', 'aws', '--audience', 'sts.amazonaws.com', '--service-account', keyFile, '--', 'sh', '-c', script]);
+    await sts.close();
+    expect(outcome).toMatchObject({ status: 0, stderr: '', stdout: expect.stringMatching(/^\{"Version":1,"AccessKeyId":"ASIA/) });
+    // The same for the process that vouch began and for the one that the SDK began: one exchange.
+    expect(sts.requests.map((form) => decodeJwt(form.get('WebIdentityToken')!))).toMatchObject([{ sub: SERVICE, aud: 'sts.amazonaws.com' }]);
+  });
+
+  it('writes no path into a file of AWS that its readers would take apart', async () => {
+    const keyFile = join(world.sandbox.home, '..', 'a "$job".json');
+    await writeServiceKey(world.fake, keyFile);
+    const types = (await obtainTypes(await use(), readTypes(['openai']), undefined)).map((type) => ({ ...type, provider: AWS, name: 'aws' }));
+    await expect(keepFresh(await use(keyFile), types)).rejects.toMatchObject({ kind: 'usage', message: expect.stringContaining("cannot stand in AWS's configuration") });
+    expect(await readdir(join(world.sandbox.home, 'run'))).toEqual([]);
+  });
+
   it('clears away what a killed vouch left', async () => {
     const abandoned = join(world.sandbox.home, 'run', '999999999-abc');
     await mkdir(abandoned, { recursive: true });
-    await (await keepFresh(use(), await obtainTypes(use(), readTypes(['openai']), undefined))).stop();
+    await (await keepFresh(await use(), await obtainTypes(await use(), readTypes(['openai']), undefined))).stop();
     expect(existsSync(abandoned)).toBe(false);
   });
 });

@@ -39,8 +39,8 @@ describe('an issuer that', () => {
   it.each<[string, string, { status: number; headers?: Record<string, string>; body: string }, number, RegExp]>([
     ['is a portal', DISCOVERY, HTML, 5, /^error: the issuer \S+ did not answer with JSON\nhint: check the address/],
     ['is a portal when it is asked for a token', TOKEN, HTML, 5, /^error: the issuer \S+ did not answer with JSON\n/],
-    ['leads elsewhere', DISCOVERY, redirect(302), 5, /^error: the issuer \S+ answered with status 302/],
-    ['leads elsewhere with a token', TOKEN, redirect(307), 5, /^error: the issuer \S+ answered with status 307/],
+    ['leads elsewhere', DISCOVERY, redirect(302), 5, /^error: the issuer \S+ answered with a redirect \(302\), which is not followed/],
+    ['leads elsewhere with a token', TOKEN, redirect(307), 5, /^error: the issuer \S+ answered with a redirect \(307\), which is not followed/],
     ['has had too much', TOKEN, failure(429, 'slow_down', { 'retry-after': '9' }), 8, /^error: the issuer \S+ cannot answer just now \(429\): slow_down: as the test asked\nhint: try again in 9 s\n$/],
     ['has trouble', TOKEN, failure(503, 'temporarily_unavailable'), 4, /^error: the issuer \S+ cannot answer just now \(503\)/],
     ['wants a fresh sign-in', TOKEN, failure(400, 'insufficient_user_authentication'), 7, /^error: the issuer \S+ asks for a fresh sign-in: .*\nhint: run `vouch login`, then this command again\n$/],

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { query } from '../support/services.ts';
 import { createSoftwarePasskey } from '../support/software_passkey.ts';
-import { findUsageFault, readHelp, startAdminCli, type AdminCli } from './admin_cli.ts';
+import { startAdminCli, type AdminCli } from './admin_cli.ts';
 
 /* A person's own passkeys from their terminal. */
 
@@ -18,24 +18,6 @@ const addSpare = async (name: string): Promise<string> => {
   await query(cli.issuer.databaseUrl, 'INSERT INTO passkeys (id, account_id, public_key, counter, transports, device_type, is_backed_up, aaguid, name, created_at) SELECT $1, account_id, public_key, 0, transports, device_type, is_backed_up, aaguid, $2, now() FROM passkeys WHERE id = $3', [id, name, cli.admin.passkey.id]);
   return id;
 };
-
-test('every command has an example and --json', () => {
-  const help = readHelp('passkeys');
-  expect([...help.keys()]).toEqual(['passkeys', 'passkeys list', 'passkeys rename', 'passkeys remove']);
-  for (const [name, text] of help) {
-    expect(text).toContain('  $ vouch passkeys');
-    if (name !== 'passkeys') expect(text).toContain('--json');
-  }
-});
-
-test.each([
-  [['remove', 'Spare'], 'nobody can be asked: standard input is not a terminal'],
-  [['rename', 'Spare', ' '], 'the name must have 1 to 60 characters'],
-  [['rename', 'Spare', 'n'.repeat(61)], 'the name must have 1 to 60 characters'],
-  [['remove', ' ', '--yes'], 'the passkey must be named: see `vouch passkeys list`'],
-])('`vouch passkeys %j` is a usage error', async (args, message) => {
-  expect(await findUsageFault(['passkeys', ...args])).toEqual({ status: 2, message });
-});
 
 test('they are listed, renamed and removed, by name or id, after a sign-in; the last stays', async () => {
   expect(await cli.run(['passkeys', 'list'])).toMatchObject({ code: 3, stdout: '', stderr: expect.stringContaining('run `vouch login`') });

@@ -96,12 +96,12 @@ describe('openrouter', () => {
 describe('custom, and profiles', () => {
   it('is any token endpoint, under a name', async () => {
     const setup = ['setup', 'custom', '--profile', 'router', '--token-endpoint', `${openrouter.url}/api/v1/oauth/token`, '--audience', 'openrouter', '--fields', `federation_policy_id=${POLICY}`, '--scope', 'inference', '--variable', 'ROUTER_TOKEN'];
-    expect(await run(setup)).toMatchObject({ status: 0, stderr: expect.stringContaining('The profile "router" of The custom provider is set up') });
+    expect(await run(setup)).toMatchObject({ status: 0, stderr: expect.stringContaining('The profile "router" of the custom provider is set up') });
     const { stdout } = await run(['credential', 'custom', '--profile', 'router']);
     expect(stdout).toMatch(/^or-fed-/);
     expect((await run(['env', '--type', 'custom:router', '--shell', 'bash'])).stdout).toBe(`export ROUTER_TOKEN='${stdout}'\n`);
     expect(await run(['credential', 'custom'])).toMatchObject({ status: 6, stderr: expect.stringContaining('is not set up') });
-    expect(await run(['credential', 'custom', '--profile', 'nope'])).toMatchObject({ status: 6, stderr: 'error: The custom provider has no profile "nope"\nhint: set up are: router\n' });
+    expect(await run(['credential', 'custom', '--profile', 'nope'])).toMatchObject({ status: 6, stderr: 'error: the custom provider has no profile "nope"\nhint: set up are: router\n' });
     expect(JSON.parse((await run(['status', '--json'])).stdout)).toMatchObject({ providers: expect.arrayContaining(['custom:router']) });
   });
 

@@ -7,7 +7,7 @@ import { decodeJwt } from 'jose';
 import { findFreePort } from '../support/free_port.ts';
 import { watchProcess, type Watched } from '../support/process_output.ts';
 import { startTcpProxy, type TcpProxy } from '../support/tcp_proxy.ts';
-import { findUsageFault, startAdminCli, type AdminCli } from './admin_cli.ts';
+import { startAdminCli, type AdminCli } from './admin_cli.ts';
 import { BIN } from './run_vouch.ts';
 
 /* A file that SDKs read: always a token that is good, or a word that it is not. Tokens live for five seconds here. */
@@ -55,11 +55,6 @@ async function waitForAnother(path: string, known: readonly (string | undefined)
     await sleep(5);
   }
 }
-
-test('--refresh needs a file to keep', async () => {
-  expect(await findUsageFault(['credential', 'id-token', '--refresh'])).toEqual({ status: 2, message: '--refresh needs --output-file: the file that it keeps' });
-  expect(await findUsageFault(['credential', 'id-token', '--refresh', '--audience', 'two words', '--output-file', 'x'])).toMatchObject({ status: 2 });
-});
 
 test('without --refresh the file is written once, for its owner alone', async () => {
   const path = join(cli.folder, 'once.jwt');

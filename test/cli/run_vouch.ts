@@ -3,6 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { runVouch } from '../../cli/run.ts';
 
@@ -81,12 +82,23 @@ export async function createSandbox(): Promise<Sandbox> {
   };
 }
 
-async function runInThisProcess(parameters: readonly string[], variables: Record<string, string>): Promise<Outcome> {
-  const [stdout, stderr] = [capture(process.stdout), capture(process.stderr)];
+export interface Surroundings {
+  readonly stdin?: string;
+  readonly clock?: () => number;
+  /** Hears standard error so far, each time that something comes. */
+  readonly onStderr?: (all: string) => void;
+}
+
+export async function runInThisProcess(parameters: readonly string[], variables: Record<string, string>, { stdin = '', clock = Date.now, onStderr }: Surroundings = {}): Promise<Outcome> {
+  const [stdout, stderr] = [capture(process.stdout), capture(process.stderr, onStderr)];
+  const ownStdin = Object.getOwnPropertyDescriptor(process, 'stdin');
+  Object.defineProperty(process, 'stdin', { value: Readable.from(stdin === '' ? [] : [stdin], { objectMode: false }), configurable: true });
   try {
-    const status = await runVouch({ parameters, variables: { PATH: process.env['PATH'], ...variables }, clock: Date.now, readVersion: () => '0.1.0' });
+    const status = await runVouch({ parameters, variables: { PATH: process.env['PATH'], ...variables }, clock, readVersion: () => '0.1.0' });
     return { status, signal: null, stdout: stdout.read(), stderr: stderr.read() };
   } finally {
+    if (ownStdin === undefined) Reflect.deleteProperty(process, 'stdin');
+    else Object.defineProperty(process, 'stdin', ownStdin);
     stdout.release();
     stderr.release();
   }
@@ -102,11 +114,12 @@ export async function quietly<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-function capture(stream: NodeJS.WriteStream): { readonly read: () => string; readonly release: () => void } {
+function capture(stream: NodeJS.WriteStream, onText?: (all: string) => void): { readonly read: () => string; readonly release: () => void } {
   const [own, isTTY] = [Object.getOwnPropertyDescriptor(stream, 'write'), stream.isTTY];
   let text = '';
   const write = (chunk: string | Uint8Array, ...rest: unknown[]): boolean => {
     text += typeof chunk === 'string' ? chunk : Buffer.from(chunk).toString();
+    onText?.(text);
     const done = rest.find((one) => typeof one === 'function') as (() => void) | undefined;
     done?.();
     return true;

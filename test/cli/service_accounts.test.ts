@@ -5,7 +5,7 @@ import { decodeJwt } from 'jose';
 import { generateKey, renderKeyFile } from '../../cli/service_accounts/key_file.ts';
 import { findFreePort } from '../support/free_port.ts';
 import { startProviderWorld, type ProviderWorld } from '../support/provider_world.ts';
-import { findUsageFault, readHelp, startAdminCli, type AdminCli } from './admin_cli.ts';
+import { startAdminCli, type AdminCli } from './admin_cli.ts';
 
 /* A job without a person: from the admin's terminal to a provider's token, and every way in which it ends. */
 
@@ -30,30 +30,6 @@ afterAll(async () => {
 const asJob = (args: readonly string[], env: Record<string, string> = {}) => cli.run(args, { VOUCH_HOME: join(cli.folder, 'job'), VOUCH_ISSUER: '', ...env });
 const readKey = (path: string) => JSON.parse(readFileSync(path, 'utf8')) as { client_id: string; kid: string; private_jwk: Record<string, string> };
 const mint = (path = keyFile, ...more: string[]) => asJob(['credential', 'id-token', '--service-account', path, ...more]);
-
-describe('the command line', () => {
-  test('every command has an example and --json', () => {
-    const help = readHelp('service-accounts');
-    expect([...help.keys()]).toEqual(['service-accounts', ...['list', 'add', 'rotate-key', 'disable', 'enable'].map((name) => `service-accounts ${name}`)]);
-    for (const [name, text] of help) {
-      expect(text).toContain('  $ vouch service-accounts');
-      if (name !== 'service-accounts') expect(text).toContain('--json');
-    }
-    for (const name of ['anthropic', 'openai', 'token', 'id-token']) expect(readHelp('credential').get(`credential ${name}`)).toContain('--service-account <KEYFILE>');
-  });
-
-  test.each([
-    [['add', SUBJECT], "required option '--name <name>' not specified"],
-    [['add', SUBJECT, '--name', ' '], '--name must not be empty'],
-    [['add', 'nightly', '--name', 'N'], 'the subject must be written like an e-mail address, as nightly@jobs.example.com'],
-    [['add', SUBJECT, '--name', 'N', '--key-file', 'a', '--jwks-uri', 'https://b.example'], '--key-file and --jwks-uri exclude each other: with a URL no key is made here'],
-    [['add', SUBJECT, '--name', 'N', '--audience', 'two words'], '--audience must be 1 to 256 visible ASCII characters without spaces'],
-    [['rotate-key', 'nightly'], 'the subject must be written like an e-mail address, as nightly@jobs.example.com'],
-    [['disable'], "missing required argument 'subject'"],
-  ])('`vouch service-accounts %j` is a usage error', async (args, message) => {
-    expect(await findUsageFault(['service-accounts', ...args])).toEqual({ status: 2, message });
-  });
-});
 
 describe('a service account', () => {
   test('whose making is refused, or cannot be asked for, leaves no file', async () => {

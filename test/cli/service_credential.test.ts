@@ -49,6 +49,16 @@ test('the cached token is for who holds the key file, and not for a person or an
   expect(await asJob(['credential', 'anthropic', '--service-account', other])).toMatchObject({ code: 5, stdout: '' });
 });
 
+test('a dry run, env, exec and doctor speak for the job, too', async () => {
+  const source = ['--service-account', keyFile];
+  expect(await asJob([...world.setupAnthropic, '--check', ...source])).toMatchObject({ code: 0, stdout: '', signIns: 0, stderr: expect.stringContaining('It works: Anthropic gave a credential') });
+  const env = await asJob(['env', '--type', 'anthropic', '--shell', 'json', ...source]);
+  const { ANTHROPIC_AUTH_TOKEN: token } = JSON.parse(env.stdout) as Record<string, string>;
+  expect(await asJob(['exec', '--type', 'anthropic', ...source, '--', 'sh', '-c', 'echo "$ANTHROPIC_AUTH_TOKEN"; exit 9'])).toMatchObject({ code: 9, stdout: `${token!}\n`, stderr: '' });
+  expect(await asJob(['doctor', 'anthropic', ...source])).toMatchObject({ code: 0, stderr: '', stdout: expect.stringContaining(`sign-in         ${SUBJECT} at ${cli.issuer.url}, by its key file\n`) });
+  expect(await asJob(['exec', '--type', 'anthropic', '--', 'echo', 'ran'])).toMatchObject({ code: 3, stdout: '' });
+});
+
 test('every request is on record with --verbose, and --no-cache makes them', async () => {
   const { code, stderr } = await asJob(['credential', 'anthropic', '--service-account', keyFile, '--no-cache', '--verbose']);
   expect(code).toBe(0);

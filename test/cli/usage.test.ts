@@ -12,59 +12,6 @@ let sandbox: Sandbox;
 beforeEach(async () => { sandbox = await createSandbox(); });
 afterEach(async () => { await sandbox.remove(); });
 
-const COMMANDS = [
-  [], ['login'], ['logout'], ['status'], ['setup'], ['setup', 'anthropic'], ['setup', 'openai'],
-  ['credential'], ['credential', 'anthropic'], ['credential', 'openai'], ['credential', 'token'], ['credential', 'id-token'],
-  ['credential', 'aws'], ['credential', 'openrouter'], ['credential', 'custom'], ['setup', 'aws'], ['setup', 'openrouter'], ['setup', 'custom'],
-  ['env'], ['exec'], ['doctor'], ['explain'], ['completions'],
-];
-
-it.each(COMMANDS.map((command) => [command]))('`vouch %j --help` is a product, with an example', async (command) => {
-  const { status, stdout, stderr } = await sandbox.runHere([...command, '--help']);
-  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
-  expect(stdout).toContain('Usage: vouch');
-  expect(stdout).toContain('  $ ');
-  expect(existsSync(sandbox.home)).toBe(false);
-});
-
-it('prints the version of the package', async () => {
-  expect(await sandbox.runHere(['--version'])).toMatchObject({ status: 0, stdout: '0.1.0\n', stderr: '' });
-});
-
-it.each([
-  [['logn'], /^error: unknown command 'logn'\nhint: did you mean login\?\nhint: see `vouch --help`\n$/],
-  [['login', '--isuer', 'x'], /^error: unknown option '--isuer'\nhint: did you mean --issuer\?\nhint: see `vouch login --help`\n$/],
-  [['credential', 'antropic'], /^error: unknown command 'antropic'\nhint: did you mean anthropic\?/],
-  [['env', '--tipe', 'aws'], /^error: unknown option '--tipe'\nhint: did you mean --type\?\n/],
-  [['doctor', '--ruel', 'x'], /^error: unknown option '--ruel'\nhint: did you mean --rule\?\n/],
-  [['explain', '--of-line'], /^error: unknown option '--of-line'\nhint: did you mean --offline\?\n/],
-  [['login', '--issuer'], /^error: option '--issuer <URL>' argument missing\nhint: see `vouch login --help`\n$/],
-  [['login', '--issuer', 'http://issuer.example'], /^error: --issuer must begin with https:\/\//],
-  [['login', '--issuer', 'vouch.example.com'], /^error: --issuer must be an address that begins with https:\/\/\n$/],
-  [['login', '--issuer', 'https://user:hunter2@issuer.example'], /^error: --issuer must not hold a user name or password\n$/],
-  [['credential', 'id-token', '--audience', 'two words'], /^error: --audience must be 1 to 256 visible ASCII characters without spaces\n$/],
-  [['setup', 'anthropic'], /^error: --federation-rule-id is missing; --organization-id is missing; --service-account-id is missing; --workspace-id is missing\nhint: see/],
-])('`vouch %j` is a usage error', async (parameters, stderr) => {
-  const outcome = await sandbox.runHere(parameters);
-  expect(outcome).toMatchObject({ status: 2, stdout: '' });
-  expect(outcome.stderr).toMatch(stderr);
-});
-
-it.each([[[]], [['setup']], [['credential']]])('`vouch %j` without a command shows the help and fails', async (parameters) => {
-  const { status, stdout, stderr } = await sandbox.runHere(parameters);
-  expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
-  expect(stderr).toContain('Commands:');
-});
-
-it('never repeats what was typed in the wrong place', async () => {
-  const secret = 'hunter2-hunter2';
-  for (const parameters of [['login', secret], ['login', `--toke=${secret}`], ['login', '--issuer', `https://x:${secret}@y`]]) {
-    const { status, stderr } = await sandbox.runHere(parameters);
-    expect(status).toBe(2);
-    expect(stderr).not.toContain(secret);
-  }
-});
-
 const FAULTS: readonly [string, string, string][] = [
   ['--federation-rule-id', 'fdrl_...', 'still holds the placeholder'],
   ['--federation-rule-id', 'svac_01', 'must be fdrl_ followed by letters and digits'],

@@ -131,3 +131,23 @@ test('what the guide says of troubles: the access token has another subject, and
   expect(code).toBe(0);
   expect(stdout).toMatch(/^Kind +access token \(RFC 9068\).*\nSubject +[0-9a-f-]{36}\nSubject +developer@example\.com\nok +exchange +Anthropic gave a credential/);
 });
+
+test('the way of older versions: the SDK makes the exchange itself, from a file with an ID token', async () => {
+  const { rule, organization, serviceAccount, workspace } = ANTHROPIC_IDS;
+  const before = providers.anthropic.exchanges;
+  const variables = {
+    ANTHROPIC_FEDERATION_RULE_ID: rule, ANTHROPIC_ORGANIZATION_ID: organization, ANTHROPIC_SERVICE_ACCOUNT_ID: serviceAccount, ANTHROPIC_WORKSPACE_ID: workspace,
+    ANTHROPIC_IDENTITY_TOKEN_FILE: join(folder, 'identity_token'),
+  };
+  const { code, stdout, stderr } = await paste(`
+umask 077
+curl -sS -H "authorization: Bearer $(vouch credential token)" ${issuer.url}/v1/credentials/aws/token | sed 's/.*"id_token":"\\([^"]*\\)".*/\\1/' > "$ANTHROPIC_IDENTITY_TOKEN_FILE"
+python app.py
+`, variables);
+  expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: 'pong no static key\n', stderr: '' });
+  expect(providers.anthropic.exchanges).toBe(before + 1);
+  // What vouch itself keeps fresh (README) does as well, and each token is good for one exchange.
+  const kept = await paste('vouch credential id-token --output-file "$ANTHROPIC_IDENTITY_TOKEN_FILE" && python app.py', variables);
+  expect(kept).toMatchObject({ code: 0, stdout: 'pong no static key\n' });
+  expect(providers.anthropic.history).toEqual([]);
+});

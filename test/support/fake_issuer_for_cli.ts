@@ -1,6 +1,6 @@
 // A small issuer and two providers on one port, for the CLI's tests: real PKCE, real rotation of refresh tokens with
 // reuse detection, single-use codes and assertions. What each request held is kept for the assertions.
-import { createHash, randomUUID } from 'node:crypto';
+import { createHash, createPublicKey, randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { exportJWK, generateKeyPair, jwtVerify, SignJWT, type CryptoKey, type JWK } from 'jose';
@@ -30,12 +30,14 @@ export interface FakeBehaviour {
   refreshDelayMs: number;
   /** Audiences that may be had; the issuer itself always. */
   audiences: string[];
-  /** Raw answer of both providers instead of their own. */
+  /** Raw answer of both providers instead of their own; {ASSERTION} in it becomes the token that was sent. */
   providerAnswer: { status: number; headers?: Record<string, string>; body: string } | undefined;
   /** What the Anthropic rule expects; undefined: the issuer. */
   expectedAudience: string | undefined;
   /** Raw answers instead of the fake's own, by path. */
   answers: Record<string, { status: number; headers?: Record<string, string>; body: string }>;
+  /** How far its clock is ahead, in seconds. */
+  clockSeconds: number;
   /** Claims of federation tokens, over the fake's own. */
   claims: Record<string, unknown>;
   /** The issuer that discovery names; undefined: the true one. */
@@ -44,6 +46,9 @@ export interface FakeBehaviour {
 
 interface FakeSession {
   readonly id: string;
+  /** Whose it is: a person's e-mail, or the subject of a service account. */
+  readonly subject: string;
+  readonly isPerson: boolean;
   readonly endsAt: number;
   refreshToken: string;
   isRevoked: boolean;
@@ -70,7 +75,17 @@ export interface FakeIssuer {
   readonly openSession: () => Promise<Record<string, unknown>>;
   /** Ends every session, as an admin would. */
   readonly revokeAll: () => void;
+  /** Registers a service account by its public key (ES256). */
+  readonly addService: (clientId: string, service: FakeService) => void;
+  /** Refuses every connection from now on, and takes them again at the same port. */
+  readonly goDown: () => Promise<void>;
+  readonly comeBack: () => Promise<void>;
   readonly close: () => Promise<void>;
+}
+
+export interface FakeService {
+  readonly subject: string;
+  readonly publicJwk: Readonly<Record<string, string>>;
 }
 
 export async function startFakeIssuer(): Promise<FakeIssuer> {
@@ -102,6 +117,7 @@ class Fake implements FakeIssuer {
     expectedAudience: undefined,
     discoveredIssuer: undefined,
     answers: {},
+    clockSeconds: 0,
     claims: {},
   };
   readonly counts = { refreshes: 0, reuses: 0, exchanges: 0, revocations: 0 };
@@ -116,6 +132,7 @@ class Fake implements FakeIssuer {
   readonly #spentRefreshTokens = new Map<string, FakeSession>();
   readonly #accessTokens = new Map<string, FakeSession>();
   readonly #spentAssertions = new Set<string>();
+  readonly #services = new Map<string, FakeService>();
   #privateKey: CryptoKey | undefined;
   #publicKey: CryptoKey | undefined;
   #jwk: JWK = {};
@@ -139,6 +156,18 @@ class Fake implements FakeIssuer {
     for (const session of this.#sessions.values()) session.isRevoked = true;
   }
 
+  addService(clientId: string, service: FakeService): void {
+    this.#services.set(clientId, service);
+  }
+
+  async goDown(): Promise<void> {
+    await this.close();
+  }
+
+  async comeBack(): Promise<void> {
+    await new Promise<void>((resolve) => this.#server.listen(Number(new URL(this.issuer).port), '127.0.0.1', resolve));
+  }
+
   async close(): Promise<void> {
     this.#server.closeAllConnections();
     await new Promise((resolve) => this.#server.close(resolve));
@@ -146,6 +175,8 @@ class Fake implements FakeIssuer {
 
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? '/', this.issuer);
+    // By the clock of the tests, which may stand still.
+    response.setHeader('date', new Date().toUTCString());
     const body = await readBody(request);
     const told = this.behaviour.answers[url.pathname];
     if (told !== undefined) {
@@ -177,7 +208,7 @@ class Fake implements FakeIssuer {
       subject_types_supported: ['public'],
       id_token_signing_alg_values_supported: ['RS256'],
       code_challenge_methods_supported: ['S256'],
-      token_endpoint_auth_methods_supported: ['none'],
+      token_endpoint_auth_methods_supported: ['none', 'private_key_jwt'],
       authorization_response_iss_parameter_supported: true,
     };
   }
@@ -211,11 +242,13 @@ class Fake implements FakeIssuer {
       sendJson(response, tokenFailure.status, { error: tokenFailure.error, error_description: 'as the test asked' });
       return;
     }
-    if (form.get('client_id') !== CLIENT_ID) {
+    const service = await this.#authenticateService(form);
+    if (service === undefined && form.get('client_id') !== CLIENT_ID) {
       sendError(response, 'invalid_client');
       return;
     }
     switch (form.get('grant_type') ?? '') {
+      case 'client_credentials': await this.#answerService(service, response); return;
       case 'authorization_code': await this.#redeemCode(form, response); return;
       case 'refresh_token': await this.#refresh(form, response); return;
       case 'urn:ietf:params:oauth:grant-type:device_code': await this.#answerDevice(form, response); return;
@@ -259,8 +292,33 @@ class Fake implements FakeIssuer {
     }
   }
 
-  #createSession(): FakeSession {
-    const session: FakeSession = { id: randomUUID(), endsAt: Date.now() + this.behaviour.sessionSeconds * 1000, refreshToken: '', isRevoked: false };
+  /** RFC 7523 2.2: an assertion of the service's own key, for this issuer, once. */
+  async #authenticateService(form: URLSearchParams): Promise<FakeService | undefined> {
+    const assertion = form.get('client_assertion');
+    const service = this.#services.get(form.get('client_id') ?? '');
+    if (assertion === null || service === undefined) return undefined;
+    try {
+      const key = createPublicKey({ key: service.publicJwk, format: 'jwk' });
+      const { payload } = await jwtVerify(assertion, key, { audience: this.issuer, issuer: form.get('client_id') ?? '', algorithms: ['ES256'] });
+      if (this.#spentAssertions.has(payload.jti ?? '')) return undefined;
+      this.#spentAssertions.add(payload.jti ?? '');
+      return service;
+    } catch {
+      return undefined;
+    }
+  }
+
+  async #answerService(service: FakeService | undefined, response: ServerResponse): Promise<void> {
+    if (service === undefined) {
+      sendError(response, 'unauthorized_client');
+      return;
+    }
+    const { access_token, token_type, expires_in } = await this.#issueTokens(this.#createSession(service.subject, false));
+    sendJson(response, 200, { access_token, token_type, expires_in });
+  }
+
+  #createSession(subject = EMAIL, isPerson = true): FakeSession {
+    const session: FakeSession = { id: randomUUID(), subject, isPerson, endsAt: Date.now() + this.behaviour.sessionSeconds * 1000, refreshToken: '', isRevoked: false };
     this.#sessions.set(session.id, session);
     return session;
   }
@@ -310,7 +368,7 @@ class Fake implements FakeIssuer {
       return;
     }
     this.counts.exchanges += 1;
-    const idToken = await this.#sign({ sub: EMAIL, aud: audience, email: EMAIL, email_verified: true, ...this.behaviour.claims }, 'JWT');
+    const idToken = await this.#sign({ sub: session.subject, aud: audience, ...(session.isPerson ? { email: session.subject, email_verified: true } : {}), ...this.behaviour.claims }, 'JWT');
     sendJson(response, 200, { access_token: idToken, issued_token_type: ID_TOKEN_TYPE, token_type: 'N_A', expires_in: 600 });
   }
 
@@ -349,7 +407,8 @@ class Fake implements FakeIssuer {
   #answerAsTold(response: ServerResponse): boolean {
     const told = this.behaviour.providerAnswer;
     if (told === undefined) return false;
-    response.writeHead(told.status, { 'content-type': 'application/json', ...told.headers }).end(told.body);
+    const { assertion, subject_token: subjectToken } = this.providerRequests.at(-1)?.body ?? {};
+    response.writeHead(told.status, { 'content-type': 'application/json', ...told.headers }).end(told.body.replace('{ASSERTION}', String(assertion ?? subjectToken)));
     return true;
   }
 
@@ -367,11 +426,12 @@ class Fake implements FakeIssuer {
 
   async #sign(claims: Record<string, unknown>, typ: string): Promise<string> {
     if (this.#privateKey === undefined) throw new TypeError('keys are not prepared');
+    const now = Math.floor(Date.now() / 1000) + this.behaviour.clockSeconds;
     return new SignJWT({ ...claims, jti: randomUUID() })
       .setProtectedHeader({ alg: 'RS256', kid: KID, typ })
       .setIssuer(this.issuer)
-      .setIssuedAt()
-      .setExpirationTime(Math.floor(Date.now() / 1000) + this.behaviour.accessTokenSeconds)
+      .setIssuedAt(now)
+      .setExpirationTime(now + this.behaviour.accessTokenSeconds)
       .sign(this.#privateKey);
   }
 }

@@ -212,7 +212,7 @@ export const environmentSchema = z.object({
   }),
   VOUCH_RATE_LIMIT_SCALE: variable(
     z.string().refine((text) => /^\d{1,7}(\.\d{1,3})?$/.test(text) && Number(text) >= 0.1 && Number(text) <= 1_000_000, { error: 'must be a number from 0.1 to 1000000' }).transform(Number).default(1),
-    { description: 'Multiplies every rate limit. Raise it where many people share one address; discovery and the JWKS are never limited.' },
+    { description: 'Multiplies every rate limit but those of device login. Raise it where many people share one address; discovery and the JWKS are never limited.' },
   ),
   VOUCH_TRUSTED_PROXIES: variable(wholeNumber(0, 10).default(0), {
     description: 'How many proxies of yours stand in front, each of which adds to `X-Forwarded-For`; 0 reads the connection’s own address.',

@@ -2,11 +2,11 @@ import { errors, Provider, type KoaContextWithOIDC, type TokenEndpointGrantConte
 import type { Audit } from '../audit/audit.ts';
 import type { Sessions } from '../accounts/accounts.ts';
 import { CLI_CLIENT_ID, isClientSecret } from '../clients/clients.ts';
+import type { Limiter } from '../http/limiter.ts';
 import type { Keys, KeySnapshot } from '../keys/keys.ts';
 import { addSeconds, toUnixSeconds } from '../lib/clock.ts';
 import { Unavailable } from '../lib/errors.ts';
 import { GRANT_TYPE } from '../oauth2/vocabulary.ts';
-import type { TransientStore } from '../storage/storage.ts';
 import { createConfiguration, nameSessionCookie, type ConfigurationOptions } from './configuration.ts';
 import { noteDenials } from './device_flow.ts';
 import { limitDeviceRequests, limitGuesses, paceDevices } from './device_limits.ts';
@@ -23,7 +23,7 @@ export interface ProviderOptions extends ConfigurationOptions {
   readonly audit: Audit;
   readonly trustedProxies: number;
   readonly keys: Pick<Keys, 'maySign'>;
-  readonly transient: Pick<TransientStore, 'count'>;
+  readonly limiter: Pick<Limiter, 'take'>;
   readonly sessions: Pick<Sessions, 'note' | 'endGrant'>;
   readonly proofs: Proofs;
   /** Seconds for which an account gets no more tokens, since it had too many. */

@@ -170,7 +170,7 @@ describe('guessing the code of somebody’s device', () => {
     const answers = await Promise.all(Array.from({ length: 40 }, (_, index) => browser.postForm(`${ISSUER}/device`, here, { xsrf, user_code: guess(index) })));
     expect([400, 429].map((status) => answers.filter((answer) => answer.status === status).length)).toEqual([10, 30]);
     const refused = answers.find(({ status }) => status === 429)!;
-    expect([refused.headers.get('retry-after'), await refused.text()]).toEqual(['600', expect.stringContaining('Too many codes that do not exist')]);
+    expect([Number(refused.headers.get('retry-after')) > 590, await refused.text()]).toEqual([true, expect.stringContaining('Too many codes that do not exist')]);
     const { response } = await enterCode(browser, ISSUER, code, here);
     expect(response.status).toBe(429);
     // Another browser for each guess: 41 are counted by now.

@@ -7,6 +7,7 @@ import type { Keys, KeySnapshot } from '../keys/keys.ts';
 import { addSeconds, toUnixSeconds } from '../lib/clock.ts';
 import { Unavailable } from '../lib/errors.ts';
 import { GRANT_TYPE } from '../oauth2/vocabulary.ts';
+import { answerOnce, type AnswerWindowOptions } from './answer_window.ts';
 import { createConfiguration, nameSessionCookie, type ConfigurationOptions } from './configuration.ts';
 import { noteDenials } from './device_flow.ts';
 import { limitDeviceRequests, limitGuesses, paceDevices } from './device_limits.ts';
@@ -15,7 +16,6 @@ import { InsufficientUserAuthentication, TooMany, toProtocolError } from './fail
 import { noteRefusal, originOf, recordTokens } from './issuance.ts';
 import { demandProof, type Proofs } from './proof.ts';
 import { replacePostingPage } from './posting_page.ts';
-import { answerRefreshesOnce, type RefreshWindowOptions } from './refresh_window.ts';
 import { ROUTES } from './routes.ts';
 import { EXCHANGE_PARAMETERS, exchangeToken, type ExchangeParameters, type Facts } from './token_exchange.ts';
 
@@ -28,8 +28,8 @@ export interface ProviderOptions extends ConfigurationOptions {
   readonly proofs: Proofs;
   /** Seconds for which an account gets no more tokens, since it had too many. */
   readonly findAccountWait: (accountId: string) => number | undefined;
-  /** Refreshes that this process is answering: they outlive a change of keys. */
-  readonly refreshes: RefreshWindowOptions['underWay'];
+  /** Refreshes and redeemed device codes that this process is answering: they outlive a change of keys. */
+  readonly underWay: AnswerWindowOptions['underWay'];
   readonly events: ProviderEvents;
 }
 
@@ -56,7 +56,7 @@ export function createProvider(options: ProviderOptions, snapshot: KeySnapshot):
   };
   registerTokenExchange(provider, options, snapshot);
   provider.use(addRetryAfter);
-  provider.use(answerRefreshesOnce({ ...options, underWay: options.refreshes, noteRefusal: noteRefusedRefresh(options) }));
+  provider.use(answerOnce({ ...options, noteRefusal: noteRefusedRepeat(options) }));
   provider.use(refuseToSign(options, snapshot));
   provider.use(recordTokens(options));
   provider.use(awaitEndings);
@@ -175,10 +175,10 @@ async function leaveAccessTokenUnbound(ctx: KoaContextWithOIDC, next: () => Prom
   if (ctx.oidc.client?.clientId === CLI_CLIENT_ID && ctx.body.refresh_token !== undefined) ctx.body.token_type = 'Bearer';
 }
 
-function noteRefusedRefresh({ audit, clock, trustedProxies, events }: ProviderOptions): RefreshWindowOptions['noteRefusal'] {
-  return (ctx, { clientId, code, reason }) => {
+function noteRefusedRepeat({ audit, clock, trustedProxies, events }: ProviderOptions): AnswerWindowOptions['noteRefusal'] {
+  return (ctx, { event, clientId, code, reason }) => {
     events.onRefused({ route: 'token', clientId, code, detail: reason });
-    audit.note({ kind: 'refusal', event: 'refresh_token', at: clock.now(), clientId, ...originOf(ctx, trustedProxies), code, reason });
+    audit.note({ kind: 'refusal', event, at: clock.now(), clientId, ...originOf(ctx, trustedProxies), code, reason });
   };
 }
 

@@ -105,7 +105,7 @@ function joinRooms(parts: Parts): App {
   const { issuer, hostedDomains, sessionSeconds, longestTokenSeconds, trustedProxies } = config;
   const domains = { hosted: hostedDomains, upstream: config.upstreams.flatMap((upstream) => upstream.domains).filter((domain) => !isConsumerDomain(domain)) };
   const accounts = createAccounts({ store: storage.accounts, groups: storage.groups, domains, clock });
-  const sessions = createSessions({ store: storage.sessions, clock });
+  const sessions = createSessions({ store: storage.sessions, browsers: storage.browserSessions, clock });
   const people = createPeople({ store: storage.people, find: (id) => accounts.lookUp(id), endSessions: (accountId) => sessions.endAll(accountId) });
   const identities = createIdentities({ store: storage.identities, domains, people, clock });
   const directory = createDirectory({ store: storage.people, groups: storage.directoryGroups, people, clock });
@@ -195,7 +195,7 @@ function createBrowserGroup({ config, clock, log, metrics, storage, audit, accou
   const { issuer } = config;
   const passkeys = createPasskeys({ store: storage.passkeys, clock });
   const router = createLogin({
-    issuer, accounts, passkeys, identities, sessions, clients, upstreams: config.upstreams, sessionSeconds: config.sessionSeconds, deviceLoginForbidden: config.deviceLoginForbidden,
+    issuer, accounts, passkeys, identities, sessions, clients, upstreams: config.upstreams, sessionSeconds: config.sessionSeconds, trustedProxies: config.trustedProxies, deviceLoginForbidden: config.deviceLoginForbidden,
     pages, assets, clock, limiter, interactions: protocol.interactions, browserSessions: protocol.browserSessions, verifyPerson: protocol.verifyPerson,
     transient: storage.transient, attestationRoots: config.attestationRoots, events: createLoginEvents(log, metrics, audit, clock),
   });

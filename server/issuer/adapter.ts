@@ -4,15 +4,15 @@ import { hashValue } from '../crypto/digest.ts';
 import { addSeconds, toUnixSeconds, type Clock } from '../lib/clock.ts';
 import type { Artifact, ArtifactStore, DurableArtifactStore, JsonObject } from '../storage/storage.ts';
 import { isInAnswerWindow } from './answer_window.ts';
+import { createBrowserSessionAdapter, type BrowserSessionDependencies } from './browser_sessions.ts';
 import { claimCode, DEVICE_CODE_MODEL, findStoredId, forgetAt, isHandle, isUserCode, toHandle, toStoredId } from './device_codes.ts';
 import { guardProtocol } from './failure.ts';
 import { createReplays } from './replays.ts';
 
-export interface AdapterDependencies {
+export interface AdapterDependencies extends BrowserSessionDependencies {
   readonly durable: DurableArtifactStore;
   readonly volatile: ArtifactStore;
   readonly clients: Clients;
-  readonly clock: Clock;
 }
 
 /** What must be used once, or must not be lost, lives in Postgres; the rest may vanish with Redis. */
@@ -25,6 +25,7 @@ export function createAdapterFactory(dependencies: AdapterDependencies): (model:
     if (model === 'Client') return createClientAdapter(clients);
     if (model === 'ReplayDetection') return createReplayAdapter(createReplays({ volatile, durable }), clock);
     const adapter = createArtifactAdapter(model, DURABLE.has(model) ? durable : volatile, clock);
+    if (model === 'Session') return { ...adapter, ...createBrowserSessionAdapter(adapter, dependencies) };
     return model === DEVICE_CODE_MODEL ? { ...adapter, ...createDeviceCodeAdapter(durable, clock) } : adapter;
   };
 }

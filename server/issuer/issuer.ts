@@ -100,7 +100,7 @@ export function createIssuer(given: IssuerOptions): Issuer {
   return {
     discovery: renderDiscovery(issuer, options.rings),
     interactions: createInteractions(() => provider, options),
-    browserSessions: createBrowserSessions(() => provider),
+    browserSessions: createBrowserSessions(() => provider, options),
     verifyAdmin: (authorization) => verifyBearer(authorization, adminAudience(issuer), bearerDependencies()),
     verifyPerson: (authorization) => verifyBearer(authorization, issuer, bearerDependencies()),
     handle: (request, response, path) => {

@@ -24,7 +24,7 @@ export interface ProviderOptions extends ConfigurationOptions {
   readonly trustedProxies: number;
   readonly keys: Pick<Keys, 'maySign'>;
   readonly limiter: Pick<Limiter, 'take'>;
-  readonly sessions: Pick<Sessions, 'note' | 'endGrant'>;
+  readonly sessions: Pick<Sessions, 'note' | 'endGrant' | 'browsers'>;
   readonly proofs: Proofs;
   /** Seconds for which an account gets no more tokens, since it had too many. */
   readonly findAccountWait: (accountId: string) => number | undefined;
@@ -136,8 +136,16 @@ function addSessionEnd({ clock }: ProviderOptions) {
   };
 }
 
-/** What a request's listener began, by the request's context: a listener cannot make the answer wait. */
-const ENDINGS = new WeakMap<object, Promise<void>>();
+/** What a request's listeners began, by the request's context: a listener cannot make the answer wait. */
+const ENDINGS = new WeakMap<object, Promise<unknown>>();
+
+function awaitBeforeAnswer(ctx: KoaContextWithOIDC, ending: Promise<unknown>, events: ProviderEvents): void {
+  const settled = ending.catch((error: unknown) => {
+    events.onFailure({ route: ctx.oidc.route, error: error as Error });
+  });
+  // Signing a browser out ends several.
+  ENDINGS.set(ctx, Promise.all([ENDINGS.get(ctx), settled]));
+}
 
 /** Whoever is told that a session is over sees it so at once. */
 async function awaitEndings(ctx: KoaContextWithOIDC, next: () => Promise<unknown>): Promise<void> {
@@ -208,9 +216,11 @@ function attachListeners(provider: Provider, options: ProviderOptions): void {
     // At the token endpoint a grant is revoked when a code or a refresh token comes a second time.
     const isReuse = ctx.oidc.route === 'token';
     if (isReuse) events.onReused({ clientId: ctx.oidc.client?.clientId, grantId });
-    ENDINGS.set(ctx, options.sessions.endGrant(grantId, isReuse ? 'reuse' : 'client').catch((error: unknown) => {
-      events.onFailure({ route: ctx.oidc.route, error: error as Error });
-    }));
+    awaitBeforeAnswer(ctx, options.sessions.endGrant(grantId, isReuse ? 'reuse' : 'client'), events);
+  });
+  provider.on('session.destroyed', ({ uid, accountId }) => {
+    const { ctx } = Provider;
+    if (accountId !== undefined && ctx !== undefined) awaitBeforeAnswer(ctx, options.sessions.browsers.end(accountId, uid, 'person'), events);
   });
   provider.on('authorization.error', onRefused);
   provider.on('revocation.error', onRefused);

@@ -41,6 +41,7 @@ export interface LoginOptions {
   readonly clients: Clients;
   readonly upstreams: readonly UpstreamConfig[];
   readonly sessionSeconds: number;
+  readonly trustedProxies: number;
   /** Hosted domains whose people may not sign in a device; `*` is everybody. */
   readonly deviceLoginForbidden: readonly string[];
   readonly interactions: Interactions;

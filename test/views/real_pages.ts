@@ -48,6 +48,8 @@ export const REAL_PAGES: Readonly<Record<string, string>> = {
   passkey: pages.renderPasskeyPage({ passkey: passkeys[1]!, isFresh: true, issuer }),
   'passkey-stale': pages.renderPasskeyPage({ passkey: passkeys[0]!, isFresh: false, issuer }),
   'not-signed-in': pages.renderNotSignedInPage(),
+  // Without what would take it on at once, as the next.
+  'go-on': pages.renderContinuePage({ href: '/stay' }).replace(/<meta http-equiv="refresh" [^>]*>/, ''),
   // Without its script, which would send it on at once: as it is seen where scripts are off.
   posting: pages.renderPostingPage({ action: '/stay', fields: [{ name: 'xsrf', value: 'x' }] }).replace(/<script [^>]*><\/script>/, ''),
   'sign-out': pages.renderSignOutPage({ action: '/oauth/logout/confirm', xsrf: 'x' }),

@@ -8,7 +8,7 @@ export default {
   extensionsToTreatAsEsm: ['.ts'],
   transform: {
     '^.+\\.ts$': ['@swc/jest', {
-      jsc: { target: 'es2023', parser: { syntax: 'typescript' } },
+      jsc: { target: 'es2024', parser: { syntax: 'typescript' } },
       module: { type: 'es6' },
       sourceMaps: 'inline',
     }],

@@ -1,8 +1,7 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import type { App, AppOptions } from './app.ts';
-import { printBanner } from './banner.ts';
+import type { App, AppOptions, createApp } from './app.ts';
 import { ConfigError, ensureEmbeddedSecrets, loadConfig, type Config } from './config/config.ts';
 import { parseKekRing } from './crypto/kek.ts';
 import { documentOf, serveDocument } from './http/document.ts';
@@ -85,10 +84,12 @@ async function createInvitation({ accounts }: App, { issuer }: Config): Promise<
 async function serve(prepared: Prepared, stopping: Promise<void>): Promise<void> {
   const { config, disk, log, now } = prepared;
   const kept = disk.read(now);
-  const openings = openApp(prepared, typeof kept !== 'string', stopping);
-  const boot: Boot = { app: undefined, firstAttempt: openings.firstAttempt };
+  const first = Promise.withResolvers<App | undefined>();
+  const boot: Boot = { app: undefined, firstAttempt: first.promise };
   const open = () => listen(createEntrance(boot, kept, config), config.port, config.host, 'VOUCH_PORT');
   const early = typeof kept === 'string' ? undefined : await open();
+  const openings = openApp(prepared, typeof kept !== 'string', stopping);
+  void openings.firstAttempt.then(first.resolve);
   if (typeof kept === 'string') log[kept.startsWith('there is none') ? 'debug' : 'warn']({ why: kept }, 'nothing can be published before storage is open');
 
   boot.app = await openings.app;
@@ -113,10 +114,7 @@ const RETRY_MS = 2_000;
  */
 function openApp(options: AppOptions, retries: boolean, stopping: Promise<void>): { app: Promise<App | undefined>; firstAttempt: Promise<App | undefined> } {
   const stopped = stopping.then(() => 'stopped' as const);
-  const attempt = async () => {
-    const { createApp } = await import('./app.ts');
-    return createApp(options);
-  };
+  const attempt = async () => (await loadApp()).createApp(options);
   const first = attempt();
   const app = (async () => {
     for (let next = first; ; next = attempt()) {
@@ -130,6 +128,20 @@ function openApp(options: AppOptions, retries: boolean, stopping: Promise<void>)
     }
   })();
   return { app, firstAttempt: first.catch(() => undefined) };
+}
+
+/** Long enough that whoever waits for a document is answered. */
+const BREATH_MS = 10;
+
+/** A part at a time: while modules load nothing is answered, and all of them take most of a second. */
+async function loadApp(): Promise<{ createApp: typeof createApp }> {
+  const parts = [() => import('./storage/storage.ts'), () => import('./issuer/issuer.ts'), () => import('./login/login.ts')];
+  for (const load of parts) {
+    await sleep(BREATH_MS);
+    await load();
+  }
+  await sleep(BREATH_MS);
+  return import('./app.ts');
 }
 
 interface Boot {
@@ -178,6 +190,7 @@ async function announce(app: App, { config, made, log }: Prepared): Promise<void
     if (!hasAdmin) log.warn('there is no admin yet; run this program on this host with --invite-admin to enrol one');
     return;
   }
+  const { printBanner } = await import('./banner.ts');
   printBanner({
     config, madeSecrets: made, createdKeys: app.keys.created.length,
     invitation: hasAdmin ? undefined : await createInvitation(app, config),

@@ -11,7 +11,7 @@ import { Conflict, Refused } from '../lib/errors.ts';
 import { createUuid } from '../lib/identifier.ts';
 import { Secret } from '../lib/secret.ts';
 import { isSubjectEmail } from '../oauth2/syntax.ts';
-import type { AccountRecord, AccountStore, GroupStore, InvitationRecord } from '../storage/storage.ts';
+import type { AccountRecord, AccountStore, GroupedAccountRecord, GroupStore, InvitationRecord } from '../storage/storage.ts';
 import { createGroups, type Groups } from './groups.ts';
 import { toAccount, type Account, type OwnDomains } from './hosted_domain.ts';
 import type { NewPasskey, Passkey } from './passkeys.ts';
@@ -38,9 +38,19 @@ export interface Applicant {
   readonly name: string;
 }
 
+/** Who shows a token, as things stand now. */
+export interface Holder {
+  /** Undefined when it is gone or suspended. */
+  readonly account: Account | undefined;
+  /** When the session ends, in Unix seconds, which may be past; undefined when it was ended, or none was asked for. */
+  readonly sessionEndsAt: number | undefined;
+}
+
 export interface Accounts {
   /** The account if it exists and is not suspended. */
   find(id: string): Promise<Account | undefined>;
+  /** The same account, and the session of a grant, in one question: a token that verifies says nothing of what ended since. */
+  findHolder(id: string, grantId: string | undefined): Promise<Holder>;
   /** By its id or its e-mail (a service's subject), also a suspended one. */
   lookUp(idOrEmail: string): Promise<Account | undefined>;
   /** The first `limit` of a kind, by e-mail. */
@@ -77,10 +87,12 @@ const INVITATION_SECONDS = 24 * 3600;
 const LONGEST_NAME = 100;
 
 export function createAccounts({ store, groups, domains, clock }: AccountsOptions): Accounts {
+  const toOpenAccount = (record: GroupedAccountRecord | undefined) => (record?.status === 'active' ? toAccount(record, domains) : undefined);
   return {
-    find: async (id) => {
-      const record = await store.find(id);
-      return record?.status === 'active' ? toAccount(record, domains) : undefined;
+    find: async (id) => toOpenAccount(await store.find(id)),
+    findHolder: async (id, grantId) => {
+      const { account, grantEndsAt } = await store.findHolder(id, grantId === undefined ? undefined : hashValue(grantId));
+      return { account: toOpenAccount(account), sessionEndsAt: grantEndsAt };
     },
     lookUp: async (idOrEmail) => {
       if (!isPlain(idOrEmail)) return undefined;

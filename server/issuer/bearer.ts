@@ -11,9 +11,8 @@ export interface Bearer {
 export interface BearerDependencies {
   readonly issuer: string;
   readonly keys: KeySnapshot;
-  readonly accounts: Accounts;
+  readonly accounts: Pick<Accounts, 'findHolder'>;
   readonly clock: Clock;
-  readonly findSessionEnd: (grantId: string) => Promise<number | undefined>;
   /** Checks the proof that came along with the token (RFC 9449 7.1): the thumbprint of its key. Undefined where none came, or none is taken. */
   readonly proveKey?: ((accessToken: string) => Promise<string>) | undefined;
 }
@@ -25,7 +24,7 @@ export interface BearerDependencies {
 export async function verifyBearer(authorization: string | undefined, audience: string, dependencies: BearerDependencies): Promise<Bearer | string | undefined> {
   const token = readToken(authorization) ?? readBoundToken(authorization);
   if (token === undefined) return undefined;
-  const { issuer, keys, accounts, clock, findSessionEnd, proveKey } = dependencies;
+  const { issuer, keys, accounts, clock, proveKey } = dependencies;
   const now = toUnixSeconds(clock.now());
   const subject = verifyAccessToken(token, { issuer, audience }, keys, now);
   if (typeof subject === 'string') return `the access token is unusable: ${subject}`;
@@ -33,8 +32,8 @@ export async function verifyBearer(authorization: string | undefined, audience: 
   if (subject.jkt !== undefined && (readBoundToken(authorization) === undefined || subject.jkt !== (await proveKey?.(token)))) {
     return 'the access token is unusable: it is bound to a key (DPoP), and the request proves none or another one';
   }
-  const [endsAt, account] = await Promise.all([findSessionEnd(subject.grantId), accounts.find(subject.accountId)]);
-  if (endsAt === undefined || endsAt <= now || account === undefined) return 'the access token is unusable: its session has ended';
+  const { account, sessionEndsAt } = await accounts.findHolder(subject.accountId, subject.grantId);
+  if (sessionEndsAt === undefined || sessionEndsAt <= now || account === undefined) return 'the access token is unusable: its session has ended';
   return { subject, account };
 }
 

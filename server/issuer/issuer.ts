@@ -14,7 +14,7 @@ import { renderDiscovery } from './discovery.ts';
 import { createBrowserSessions, type BrowserSessions } from './browser_sessions.ts';
 import { answerPlainExchange } from './exchange_front.ts';
 import { createInteractions, type Interactions } from './interactions.ts';
-import { createProvider, findSessionEnd, type ProviderOptions } from './provider.ts';
+import { createProvider, type ProviderOptions } from './provider.ts';
 import { createProofs, deriveNonceSecret } from './proof.ts';
 import { createReplays } from './replays.ts';
 import { adminAudience } from './resource.ts';
@@ -59,7 +59,7 @@ export function createIssuer(given: IssuerOptions): Issuer {
     answer = provider.callback();
   });
 
-  const bearerDependencies = () => ({ issuer, keys: keys.current(), accounts: options.accounts, clock: options.clock, findSessionEnd: (grantId: string) => findSessionEnd(provider, grantId) });
+  const bearerDependencies = () => ({ issuer, keys: keys.current(), accounts: options.accounts, clock: options.clock });
   const sayFailure = (route: string, response: ServerResponse) => (error: unknown) => {
     events.onFailure({ route, error: error as Error });
     sendJson(response, 500, { error: 'server_error', error_description: 'The issuer made a mistake. It was recorded.' });

@@ -72,17 +72,11 @@ export function createProvider(options: ProviderOptions, snapshot: KeySnapshot):
   return provider;
 }
 
-/** When the session of a grant ends, in Unix seconds; undefined when it was revoked or is over. */
-export async function findSessionEnd(provider: Provider, grantId: string): Promise<number | undefined> {
-  return (await provider.Grant.find(grantId))?.exp;
-}
-
 function registerTokenExchange(provider: Provider, options: ProviderOptions, keys: KeySnapshot): void {
   const { issuer, accounts, audiences, audit, clock, events, trustedProxies, proofs, findAccountWait } = options;
   const handle = async (ctx: TokenEndpointGrantContext<ExchangeParameters>) => {
     const dependencies = {
       issuer, keys, accounts, audiences, audit,
-      findSessionEnd: (grantId: string) => findSessionEnd(provider, grantId),
       clientId: ctx.oidc.client.clientId,
       ...originOf(ctx, trustedProxies),
       proveKey: demandProof(ctx.req, issuer, proofs),

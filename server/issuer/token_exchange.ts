@@ -47,11 +47,9 @@ export interface Facts {
 export interface ExchangeDependencies {
   readonly issuer: string;
   readonly keys: KeySnapshot;
-  readonly accounts: Pick<Accounts, 'find'>;
+  readonly accounts: Pick<Accounts, 'findHolder'>;
   readonly audiences: Pick<Audiences, 'find'>;
   readonly audit: Pick<Audit, 'record'>;
-  /** When the grant's session ends, in Unix seconds; undefined when it has ended or was revoked. */
-  readonly findSessionEnd: (grantId: string) => Promise<number | undefined>;
   /** The thumbprint of the key that the request proves (RFC 9449); undefined where it carries no proof. */
   readonly proveKey: (() => Promise<string>) | undefined;
   /** Seconds for which an account gets no more tokens, since it had too many; undefined otherwise. */
@@ -226,8 +224,9 @@ async function checkPermission(request: ExchangeRequest, { subject, actor, jkt }
 }
 
 /** The account behind a token and until when it may act, in Unix seconds; the reason, in a sentence, when it may not. */
-async function findSession({ grantId, accountId, expiresAt }: Subject, { accounts, findSessionEnd, arrivedAt }: ExchangeDependencies): Promise<{ readonly account: Account; readonly endsAt: number } | string> {
-  const [endsAt, account] = await Promise.all([grantId === undefined ? expiresAt : findSessionEnd(grantId), accounts.find(accountId)]);
+async function findSession({ grantId, accountId, expiresAt }: Subject, { accounts, arrivedAt }: ExchangeDependencies): Promise<{ readonly account: Account; readonly endsAt: number } | string> {
+  const { account, sessionEndsAt } = await accounts.findHolder(accountId, grantId);
+  const endsAt = grantId === undefined ? expiresAt : sessionEndsAt;
   if (endsAt === undefined || endsAt <= toUnixSeconds(arrivedAt)) return 'its session has ended';
   if (account === undefined) return 'its account is closed';
   // Only a service's token stands without a session.

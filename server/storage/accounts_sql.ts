@@ -36,9 +36,19 @@ export interface InvitationRecord {
   readonly email?: string | undefined;
 }
 
+/** With the names of its groups. */
+export type GroupedAccountRecord = AccountRecord & { readonly groups: readonly string[] };
+
+export interface HolderRecord {
+  readonly account: GroupedAccountRecord | undefined;
+  /** Unix seconds; may lie in the past. */
+  readonly grantEndsAt: number | undefined;
+}
+
 export interface AccountStore {
-  /** With the names of its groups. */
-  find(id: string): Promise<(AccountRecord & { readonly groups: readonly string[] }) | undefined>;
+  find(id: string): Promise<GroupedAccountRecord | undefined>;
+  /** The account and its grant at once, each undefined where there is none. */
+  findHolder(id: string, grantHash: string | undefined): Promise<HolderRecord>;
   list(kind: AccountRecord['kind'], limit: number): Promise<readonly AccountRecord[]>;
   /** A service, which no invitation brings in. Throws Conflict when its `email` is taken. */
   addService(account: AccountRecord): Promise<void>;
@@ -70,7 +80,7 @@ const INVITATION_LOCK = 8_247_310_553;
 
 export function createAccountStore({ prisma, query }: Pick<Database, 'prisma' | 'query'>): AccountStore {
   return {
-    find: createFind(query),
+    ...createFinds(query),
     list: (kind, limit) =>
       guardStore('list accounts', async () => {
         const rows = await prisma.account.findMany({ where: { kind }, orderBy: { email: 'asc' }, take: limit });
@@ -169,31 +179,43 @@ async function giveToOwner(tx: Prisma.TransactionClient, { id, email, name, role
 
 export const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
-/** Asked with every token: past Prisma, and one question for all who wait. */
-function createFind(query: Query): AccountStore['find'] {
+/** Asked with every token: past Prisma, in one question for the account and its grant, and for all who wait. */
+function createFinds(query: Query): Pick<AccountStore, 'find' | 'findHolder'> {
   interface Row {
-    id: string; kind: string; email: string; email_verified: boolean; name: string; role: string; status: string; created_at: Date; owner_id: string | null; hosted_domain: string | null;
+    asked_id: string; asked_grant: string; grant_exp: number | null;
+    id: string | null; kind: string; email: string; email_verified: boolean; name: string; role: string; status: string; created_at: Date; owner_id: string | null; hosted_domain: string | null;
     external_id: string | null; awaits_owner: boolean; suspended_by: string | null; groups: string[];
   }
-  const find = createBatch<string, Awaited<ReturnType<AccountStore['find']>>>(
-    async (ids) => {
+  // Neither a UUID nor a hash holds a space.
+  const keyOf = (id: string, grantHash = '') => `${id} ${grantHash}`;
+  const find = createBatch<string, HolderRecord>(
+    async (keys) => {
+      const asked = keys.map((key) => key.split(' '));
       const { rows } = await query(
-        `SELECT id, kind, email, email_verified, name, role, status, created_at, owner_id, hosted_domain, external_id, awaits_owner, suspended_by,
-          ARRAY(SELECT group_name FROM group_members WHERE account_id = accounts.id ORDER BY group_name) AS groups
-        FROM accounts WHERE id = ANY($1::uuid[])`,
-        [ids],
+        `SELECT asked.id AS asked_id, asked.grant_hash AS asked_grant, (grants.payload->>'exp')::float8 AS grant_exp,
+          a.id, a.kind, a.email, a.email_verified, a.name, a.role, a.status, a.created_at, a.owner_id, a.hosted_domain, a.external_id, a.awaits_owner, a.suspended_by,
+          ARRAY(SELECT group_name FROM group_members WHERE account_id = a.id ORDER BY group_name) AS groups
+        FROM unnest($1::uuid[], $2::text[]) AS asked(id, grant_hash)
+        LEFT JOIN accounts a ON a.id = asked.id
+        LEFT JOIN oidc_artifacts grants ON grants.model = 'Grant' AND grants.id = asked.grant_hash`,
+        [asked.map(([id]) => id), asked.map(([, grantHash]) => grantHash)],
       );
-      return new Map((rows as Row[]).map((row) => [row.id, {
-        ...toAccount({
-          ...row, emailVerified: row.email_verified, createdAt: row.created_at, ownerId: row.owner_id, hostedDomain: row.hosted_domain,
-          externalId: row.external_id, awaitsOwner: row.awaits_owner, suspendedBy: row.suspended_by,
-        }),
-        groups: row.groups,
+      return new Map((rows as Row[]).map((row) => [keyOf(row.asked_id, row.asked_grant), {
+        grantEndsAt: row.grant_exp ?? undefined,
+        account: row.id === null ? undefined : {
+          ...toAccount({
+            ...row, id: row.id, emailVerified: row.email_verified, createdAt: row.created_at, ownerId: row.owner_id, hostedDomain: row.hosted_domain,
+            externalId: row.external_id, awaitsOwner: row.awaits_owner, suspendedBy: row.suspended_by,
+          }),
+          groups: row.groups,
+        },
       }]));
     },
     { largest: 500 },
   );
-  return async (id) => (UUID.test(id) ? guardStore('find an account', () => find(id.toLowerCase())) : undefined);
+  const findHolder: AccountStore['findHolder'] = async (id, grantHash) =>
+    (UUID.test(id) ? await guardStore('find an account', () => find(keyOf(id.toLowerCase(), grantHash))) : undefined) ?? { account: undefined, grantEndsAt: undefined };
+  return { findHolder, find: async (id) => (await findHolder(id, undefined)).account };
 }
 
 export function toAccount(row: Account): AccountRecord {

@@ -28,7 +28,7 @@ import { createSessionStore, purgeSessions, type SessionStore } from './sessions
 import { createMemoryVolatile } from './volatile_memory.ts';
 import { createRedisVolatile } from './volatile_redis.ts';
 
-export type { AccountRecord, AccountStore, InvitationRecord } from './accounts_sql.ts';
+export type { AccountRecord, AccountStore, GroupedAccountRecord, InvitationRecord } from './accounts_sql.ts';
 export type { Artifact, ArtifactStore, DurableArtifactStore, TransientStore } from './artifacts.ts';
 export type { AudienceRecord, AudienceStore } from './audiences_sql.ts';
 export type { GroupRecord, GroupStore } from './groups_sql.ts';

@@ -55,10 +55,10 @@ test('granted is never more than requested, never more than allowed, and always 
       const kept: AuditEntry[] = [];
       const facts = {};
       const answer = await exchangeToken({ subject_token: token, subject_token_type: ACCESS, ...asked }, {
-        issuer: ISSUER, keys, accounts: { find: async () => (isClosed ? undefined : account) },
+        issuer: ISSUER, keys, accounts: { findHolder: async () => ({ account: isClosed ? undefined : account, sessionEndsAt }) },
         audiences: { find: async (name) => (name === ISSUER ? own : name === registered.name ? registered : undefined) },
         audit: { record: async (entries) => { if (!canRecord) throw new Unavailable('no record'); kept.push(...entries); } },
-        findSessionEnd: async () => sessionEndsAt, proveKey: undefined, findAccountWait: () => undefined, clientId: 'vouch-cli', ip: undefined, userAgent: undefined, arrivedAt: new Date(NOW * 1000),
+        proveKey: undefined, findAccountWait: () => undefined, clientId: 'vouch-cli', ip: undefined, userAgent: undefined, arrivedAt: new Date(NOW * 1000),
       }, facts).catch((error: unknown) => error as Error);
       if (answer instanceof Error) {
         if (!(answer instanceof Unavailable)) expect((answer as { error?: string }).error).toMatch(/^(invalid_request|invalid_target|invalid_scope|insufficient_user_authentication)$/);

@@ -44,6 +44,22 @@ describe.each([['embedded', DRIVERS.embedded], ['postgres', DRIVERS.postgres]] a
     expect(await store.findOpenInvitation(tokenHash, clock.now())).toBeUndefined();
   });
 
+  test('the holder of a token is the account and its grant, each as it stands, whichever are asked at once', async () => {
+    const account = createAccount();
+    await accept(tokenHash, account);
+    const [grant, ended] = [createName('grant'), createName('grant')];
+    await storage.durable.put('Grant', grant, { payload: { exp: 4_000_000_000 } }, undefined);
+    const found = await Promise.all([
+      store.findHolder(account.id, grant), store.findHolder(account.id, ended), store.findHolder(account.id, undefined), store.findHolder(account.id.toUpperCase(), grant),
+      store.findHolder(createUuid(clock.now()), grant), store.findHolder('nobody', grant), store.findHolder(account.id, 'a"quoted",{one}'),
+    ]);
+    const whole = { ...account, groups: [] };
+    expect(found).toEqual([
+      { account: whole, grantEndsAt: 4_000_000_000 }, { account: whole, grantEndsAt: undefined }, { account: whole, grantEndsAt: undefined }, { account: whole, grantEndsAt: 4_000_000_000 },
+      { account: undefined, grantEndsAt: 4_000_000_000 }, { account: undefined, grantEndsAt: undefined }, { account: whole, grantEndsAt: undefined },
+    ]);
+  });
+
   test('an invitation is accepted by one of 20 at once, each with an e-mail of its own', async () => {
     const accounts = Array.from({ length: 20 }, () => createAccount());
     const won = await Promise.all(accounts.map((account) => accept(tokenHash, account)));

@@ -12,8 +12,10 @@ import { openSignIn, visitUpstream } from '../support/upstream_visit.ts';
 
 /*
  * What an attacker tries, on an https issuer behind a proxy. Others stand where their subject is: a reused invitation in
- * pages.test.ts; another account's passkey, a signed-out cookie in account.test.ts; an e-mail that changes hands, a mix-up,
- * a replayed state in upstream.test.ts.
+ * pages.test.ts; another account's passkey in account.test.ts; a cookie that was signed out or ended in account.test.ts and
+ * browser_sessions.test.ts; an e-mail that changes hands, a mix-up, a replayed state in upstream.test.ts; a refresh token on
+ * another machine in flows/refresh.test.ts, a device code in issuer/device.test.ts; a code that comes twice in
+ * flows/refusals.test.ts; a SCIM token of another scope or tenant in scim/scim.test.ts.
  */
 
 const ISSUER = 'https://vouch.example.com';
@@ -81,6 +83,20 @@ describe('session fixation', () => {
     expect((await readAccountPage(victim, ISSUER)).text).toContain('fixed@example.com');
     const response = await attacker.browser.get(`${ISSUER}/login/account`);
     expect(await response.text()).not.toContain('fixed@example.com');
+  });
+});
+
+describe('session fixation, before anybody is signed in', () => {
+  test('a cookie that the attacker knows is worth nothing once the victim has signed in with it', async () => {
+    const { passkey } = await createPerson('planted@example.com');
+    const [attacker, victim] = [open(), open()];
+    await attacker.get(`${ISSUER}/device`);
+    const planted = [...attacker.cookies].filter(([name]) => name.startsWith('__Host-'));
+    expect(planted.length).toBeGreaterThan(0);
+    for (const [name, value] of planted) victim.setCookie(name, value);
+    await signInToAccount(victim, ISSUER, passkey);
+    expect((await readAccountPage(victim, ISSUER)).text).toContain('planted@example.com');
+    expect((await attacker.get(`${ISSUER}/login/account`)).status).toBe(303);
   });
 });
 

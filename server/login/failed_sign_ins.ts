@@ -7,8 +7,8 @@ import { describeWait } from '../lib/limits.ts';
 /** Too much was wrong. */
 export class TooManyAttempts extends Refused {
   readonly retryAfterSeconds: number;
-  constructor(sentence: string, retryAfterSeconds: number) {
-    super('too_many_attempts', `${sentence} Try again in ${describeWait(retryAfterSeconds)}.`);
+  constructor(retryAfterSeconds: number, tell: (wait: string) => string) {
+    super('too_many_attempts', tell(describeWait(retryAfterSeconds)));
     this.retryAfterSeconds = retryAfterSeconds;
   }
 }
@@ -47,12 +47,12 @@ export function createFailedSignIns(limiter: Pick<Limiter, 'count' | 'findWait'>
     prove: (accountId, proof) =>
       counting(ACCOUNT_RULE, accountId, proof).catch((error: unknown) => {
         const wait = limiter.findWait(ACCOUNT_RULE, accountId);
-        throw wait === undefined || !(error instanceof Refused) ? error : new TooManyAttempts('Too many answers of this passkey were wrong. Use another passkey or another way to sign in.', wait);
+        throw wait === undefined || !(error instanceof Refused) ? error : new TooManyAttempts(wait, (time) => `Too many answers of this passkey were wrong. Use another, or try again in ${time}.`);
       }),
     admit: async ({ issuer, subject }, signIn) => {
       const who = hashValue(`${issuer} ${subject}`);
       const wait = limiter.findWait(IDENTITY_RULE, who);
-      if (wait !== undefined) throw new TooManyAttempts('This sign-in was refused too often. Ask an admin of your company.', wait);
+      if (wait !== undefined) throw new TooManyAttempts(wait, (time) => `This sign-in was refused too often. Ask an admin of your company, or try again in ${time}.`);
       return counting(IDENTITY_RULE, who, signIn);
     },
   };

@@ -102,8 +102,8 @@ describe('session fixation, before anybody is signed in', () => {
 
 describe('open redirect', () => {
   test.each([
-    ['an authorization request to nowhere registered', `/oauth/authorize?${new URL(createCodeRequest(ISSUER, { redirect_uri: 'https://evil.example/' }).url).searchParams.toString()}`],
-    ['a loopback that is a name', `/oauth/authorize?${new URL(createCodeRequest(ISSUER, { redirect_uri: 'http://127.0.0.1.evil.example/callback' }).url).searchParams.toString()}`],
+    ['an authorization request to nowhere registered', `/oauth/authorize?${new URL(createCodeRequest(ISSUER, { redirect_uri: 'https://evil.example/', prompt: 'none' }).url).searchParams.toString()}`],
+    ['a loopback that is a name', `/oauth/authorize?${new URL(createCodeRequest(ISSUER, { redirect_uri: 'http://127.0.0.1.evil.example/callback', prompt: 'none' }).url).searchParams.toString()}`],
     ['a logout to nowhere registered', '/oauth/logout?client_id=vouch-cli&post_logout_redirect_uri=https%3A%2F%2Fevil.example'],
     ['a logout without a client', '/oauth/logout?post_logout_redirect_uri=https%3A%2F%2Fevil.example'],
     ['the account page’s return', '/login/account/return?code=x&redirect=https%3A%2F%2Fevil.example&iss=https%3A%2F%2Fevil.example'],
@@ -226,6 +226,7 @@ describe('a cookie that a sister site could set', () => {
     const { browser } = await createPerson('sister@example.com');
     const tossed = open();
     for (const [name, value] of browser.cookies) if (name.startsWith('__Host-')) tossed.setCookie(name.slice('__Host-'.length), value);
+    expect(tossed.cookies.size).toBeGreaterThan(0);
     expect((await tossed.get(`${ISSUER}/login/account`)).status).toBe(303);
     upstream.person = { sub: 'sister', email: 'sister2@example.com', email_verified: true };
     const attacker = open();

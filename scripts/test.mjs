@@ -115,7 +115,7 @@ async function runTests(services) {
   let isLingering = false;
   try {
     const { code } = await run(
-      [findNode(), '--experimental-vm-modules', path.join(root, 'node_modules/jest/bin/jest.js'), '--json', `--outputFile=${report}`, ...args],
+      [findNode(), '--experimental-vm-modules', '--liftoff-only', path.join(root, 'node_modules/jest/bin/jest.js'), '--json', `--outputFile=${report}`, ...args],
       { env: testEnvironment(services), isShown: true, onStart: (child) => endLingering(report, child, () => { isLingering = true; }) },
     );
     return judge(readReport(report), code, isLingering);

@@ -20,7 +20,8 @@ const USAGE = `Usage: npm run keys -- <command>
   list                                the rings, their keys and the instances
   rotate [--alg RS256|ES256]          let the standby take over as soon as its gate opens
   cancel [--alg RS256|ES256]          call that off
-  revoke <kid> --reason <text>        drop a key at once, without asking, and wait until every instance has
+  revoke <kid> --reason <text>        drop a key at once, without asking, and wait until every instance has,
+         [--wait <seconds>]           for 30 s unless said otherwise
   history [--limit <count>]           who changed what, when and why
   rewrap                              seal every private half again under the first key of VOUCH_KEK
 
@@ -35,6 +36,7 @@ interface Parameters {
   readonly kid: string;
   readonly reason: string;
   readonly limit: number;
+  readonly waitSeconds: number;
   readonly isJson: boolean;
 }
 
@@ -49,7 +51,7 @@ type Command = (work: Work) => Promise<boolean>;
 
 const COMMANDS: Readonly<Record<string, Command>> = { list, rotate, cancel, revoke, history, rewrap };
 const HISTORY_LIMIT = 500;
-const PROOF_MS = 30_000;
+const LONGEST_WAIT_SECONDS = 600;
 const PAUSE_MS = 500;
 
 async function run(): Promise<boolean> {
@@ -80,7 +82,9 @@ function readParameters(): readonly [Command | undefined, Parameters] {
   if (!isSigningAlgorithm(values.alg)) throw new UsageError('--alg must be RS256 or ES256');
   const limit = /^\d{1,3}$/.test(values.limit) ? Number(values.limit) : 0;
   if (limit < 1 || limit > HISTORY_LIMIT) throw new UsageError(`--limit must be a whole number from 1 to ${HISTORY_LIMIT}`);
-  return [values.help === true ? undefined : command, { ring: values.alg, kid: kid ?? '', reason, limit, isJson: values.json === true }];
+  const waitSeconds = /^\d{1,3}$/.test(values.wait) ? Number(values.wait) : 0;
+  if (waitSeconds < 1 || waitSeconds > LONGEST_WAIT_SECONDS) throw new UsageError(`--wait must be a whole number of seconds from 1 to ${LONGEST_WAIT_SECONDS}`);
+  return [values.help === true ? undefined : command, { ring: values.alg, kid: kid ?? '', reason, limit, waitSeconds, isJson: values.json === true }];
 }
 
 function parse() {
@@ -88,7 +92,7 @@ function parse() {
     return parseArgs({
       allowPositionals: true,
       options: {
-        alg: { type: 'string', default: 'RS256' }, reason: { type: 'string' }, limit: { type: 'string', default: '20' },
+        alg: { type: 'string', default: 'RS256' }, reason: { type: 'string' }, limit: { type: 'string', default: '20' }, wait: { type: 'string', default: '30' },
         json: { type: 'boolean' }, help: { type: 'boolean' },
       },
     });
@@ -155,12 +159,12 @@ async function cancel({ keys, ring, actor, isJson }: Work): Promise<boolean> {
   return true;
 }
 
-async function revoke({ keys, kid, reason, actor, isJson, config }: Work): Promise<boolean> {
+async function revoke({ keys, kid, reason, actor, waitSeconds, isJson, config }: Work): Promise<boolean> {
   const { revoked, moves } = await keys.revoke(kid, actor, reason);
   const { version } = await keys.overview();
   const say = isJson ? note : print;
   say(`Revoked ${kid} of ${revoked.ring}, which was ${revoked.state}: ${describeMoves(moves)}.`);
-  const late = await waitForInstances(keys, version);
+  const late = await waitForInstances(keys, version, waitSeconds);
   if (isJson) printJson({ revoked: { kid, ring: revoked.ring, was: revoked.state }, version: String(version), moves: moves.map(toPlainMove), is_proved: late.length === 0, late_instances: late, out_of_reach: listOutOfReach(config) });
   else print([...(late.length === 0 ? [`Every live instance serves version ${version} or a later one.`] : []), 'Out of reach from here:', ...listOutOfReach(config).map((line) => `  - ${line}`)].join('\n'));
   for (const line of late) note(`not proved: ${line}`);
@@ -168,9 +172,9 @@ async function revoke({ keys, kid, reason, actor, isJson, config }: Work): Promi
   return late.length === 0;
 }
 
-/** The live instances that do not serve `version` 30 s from now; returns as soon as there are none. */
-async function waitForInstances(keys: KeyAdministration, version: bigint): Promise<string[]> {
-  const end = performance.now() + PROOF_MS;
+/** The live instances that do not serve `version` so long from now; returns as soon as there are none. */
+async function waitForInstances(keys: KeyAdministration, version: bigint, waitSeconds: number): Promise<string[]> {
+  const end = performance.now() + waitSeconds * 1000;
   for (;;) {
     const { instances } = await keys.overview();
     const late = instances.filter(({ isLive, servedVersion }) => isLive && servedVersion < version);

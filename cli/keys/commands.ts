@@ -6,6 +6,7 @@ import { describe, type ProgramInput } from '../command.ts';
 
 const ALGORITHMS = ['RS256', 'ES256'] as const;
 const DEFAULT_LIMIT = '20';
+const LONGEST_WAIT_SECONDS = 600;
 const MOST_EVENTS = 500;
 
 export function addKeys(program: Command, input: ProgramInput): void {
@@ -37,9 +38,11 @@ export function addKeys(program: Command, input: ProgramInput): void {
     .argument('<kid>', 'which key; one that begins with - goes last, after --')
     .requiredOption('--reason <text>', 'why, for the history (required)')
     .option('--yes', 'do not ask')
-    .action(async (kid: string, options: Common & { reason: string; yes?: boolean }) => {
+    .option('--wait <seconds>', `how long each proof may take, ${LONGEST_WAIT_SECONDS} at most`, '30')
+    .action(async (kid: string, options: Common & { reason: string; yes?: boolean; wait: string }) => {
+      const waitSeconds = checkWholeNumber('--wait', options.wait, 1, LONGEST_WAIT_SECONDS);
       const { revokeKey } = await import('./revoke.ts');
-      await revokeKey(await connect(options), { kid, reason: options.reason, isSure: options.yes === true, isJson: options.json === true });
+      await revokeKey(await connect(options), { kid, reason: options.reason, isSure: options.yes === true, waitSeconds, isJson: options.json === true });
     });
   add('history', 'Show who changed what, when and why.', 'vouch keys history --limit 50')
     .option('--limit <count>', `how many changes, ${MOST_EVENTS} at most`, DEFAULT_LIMIT)

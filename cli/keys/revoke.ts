@@ -15,6 +15,8 @@ export interface RevokeOptions {
   readonly reason: string;
   /** Does not ask. */
   readonly isSure: boolean;
+  /** How long each proof may take. */
+  readonly waitSeconds: number;
   readonly isJson: boolean;
 }
 
@@ -30,7 +32,7 @@ export async function revokeKey(api: AdminApi, options: RevokeOptions): Promise<
   printNote(describeBlast({ key, ring, overview, live, verifiers: readVerifiers(await api.get('/keys/verifiers')), issuer: api.issuer }));
   if (!options.isSure) await confirmByTyping({ question: 'Type the kid to revoke it: ', expected: key.kid, refusal: 'that is not the kid: nothing was revoked' });
   const moves = readMoves(await api.post(`/keys/${key.kid}/revoke`, { reason: options.reason.trim() }));
-  const [proofs, failure] = await prove(api, key, options.isJson ? () => Promise.resolve() : printReport, moves);
+  const [proofs, failure] = await prove(api, key, { moves, waitSeconds: options.waitSeconds, print: options.isJson ? () => Promise.resolve() : printReport });
   const isProved = failure === undefined && proofs.every((proof) => proof.isProved);
   if (options.isJson) await printReport(JSON.stringify(describeAsJson({ key, moves, proofs, isProved, liveTokens: countTokens(live, key.kid) }), null, 2));
   if (!isProved) throw createUnproved(key, proofs, failure);
@@ -88,12 +90,12 @@ const CONSEQUENCES: Readonly<Record<string, (standby: Key | undefined) => string
 type Print = (text: string) => Promise<void>;
 
 /** The public address first: the instances may take another sign-in. */
-async function prove(api: AdminApi, key: Key, print: Print, moves: readonly Move[]): Promise<readonly [readonly Proof[], unknown]> {
+async function prove(api: AdminApi, key: Key, { print, moves, waitSeconds }: { print: Print; moves: readonly Move[]; waitSeconds: number }): Promise<readonly [readonly Proof[], unknown]> {
   await print([`Revoked ${key.kid}.`, ...moves.flatMap(({ kind, kid }) => MOVES[kind]?.(kid ?? '') ?? [])].join('\n'));
-  const jwks = await proveJwks(api.issuer, key.kid);
+  const jwks = await proveJwks(api.issuer, key.kid, waitSeconds);
   await print(renderProof(jwks));
   try {
-    const instances = await proveInstances(api);
+    const instances = await proveInstances(api, waitSeconds);
     for (const proof of instances) await print(renderProof(proof));
     return [[jwks, ...instances], undefined];
   } catch (error) {

@@ -201,7 +201,7 @@ describe('what it says and does', () => {
     // An instance that lives and never learns: as one that hangs.
     await query(issuer.databaseUrl, "INSERT INTO instances (id, host, started_at, seen_at, served_version, skew_ms) VALUES (gen_random_uuid(), 'hung', now(), now(), 1, 0)");
     try {
-      const { code, stdout, stderr } = await keys(['revoke', '--yes', '--reason', 'drill', '--', await find('ES256', 'pending')]);
+      const { code, stdout, stderr } = await keys(['revoke', '--yes', '--wait', '3', '--reason', 'drill', '--', await find('ES256', 'pending')]);
       expect(code).toBe(1);
       expect(stdout).toMatch(/\nnot proved: instance hung \S+ last said .* ago that it serves version 1, and \d+ is needed/);
       expect(stderr).toMatch(/\nerror: \S+ is revoked, and it is not proved that it is gone: instance hung .*\nhint: /);
@@ -263,7 +263,7 @@ describe('on the host', () => {
 
   test('revoke waits for instances, and says with exit 1 which one is left', async () => {
     await query(env.DATABASE_URL!, "INSERT INTO instances (id, host, started_at, seen_at, served_version, skew_ms) VALUES (gen_random_uuid(), 'hung', now(), now(), 1, 0)");
-    const { code, stdout, stderr } = await onHost(['revoke', '--json', '--reason', 'drill', '--', await findOnHost('RS256', 'pending')], env);
+    const { code, stdout, stderr } = await onHost(['revoke', '--json', '--wait', '3', '--reason', 'drill', '--', await findOnHost('RS256', 'pending')], env);
     expect(code).toBe(1);
     expect(JSON.parse(stdout)).toMatchObject({ is_proved: false, late_instances: [expect.stringContaining('instance hung')] });
     expect(stderr).toMatch(/\nnot proved: instance hung .* serves version 1.*\nThe key is revoked\. /);
@@ -322,7 +322,7 @@ describe('on the host', () => {
 
   test.each([
     [[], 'say what to do'], [['lst'], 'there is no such command'], [['list', 'x'], 'only revoke takes a kid'], [['revoke', '--reason', 'x'], 'revoke takes one kid'],
-    [['revoke', 'x'], 'revoke takes --reason'], [['rotate', '--alg', 'HS256'], '--alg must be RS256 or ES256'], [['history', '--limit', '0'], '--limit must be'], [['list', '--foo'], "Unknown option '--foo'"],
+    [['revoke', 'x'], 'revoke takes --reason'], [['rotate', '--alg', 'HS256'], '--alg must be RS256 or ES256'], [['history', '--limit', '0'], '--limit must be'], [['list', '--foo'], "Unknown option '--foo'"], [['revoke', 'x', '--reason', 'x', '--wait', '0'], '--wait must be a whole number of seconds from 1 to 600'],
   ])('%j is a usage error', async (args, sentence) => {
     expect(await onHost(args, env)).toMatchObject({ code: 2, stdout: '', stderr: expect.stringMatching(new RegExp(`^error: ${sentence}.*\nhint: see: npm run keys -- --help\n$`)) });
   });

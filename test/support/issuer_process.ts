@@ -61,7 +61,7 @@ export async function startIssuerProcess({ dataDir = mkdtempSync(join(tmpdir(), 
 /** The bare process, for tests that kill it before it answers. */
 export function spawnIssuer(env: Record<string, string>, args: readonly string[] = []): ChildProcess {
   const { PATH, HOME } = process.env;
-  return spawn(process.execPath, [join(ROOT, 'server/main.ts'), ...args], { cwd: ROOT, env: { PATH, HOME, NODE_NO_WARNINGS: '1', ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  return spawn(process.execPath, ['--liftoff-only', join(ROOT, 'server/main.ts'), ...args], { cwd: ROOT, env: { PATH, HOME, NODE_NO_WARNINGS: '1', ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
 const START_MS = 120_000;

@@ -102,10 +102,10 @@ interface Parts {
 
 function joinRooms(parts: Parts): App {
   const { config, log, clock, metrics, storage, keys, audit, cookieKeys } = parts;
-  const { issuer, hostedDomains, sessionSeconds, longestTokenSeconds, trustedProxies } = config;
+  const { issuer, hostedDomains, sessionSeconds, sessionIdleSeconds, longestTokenSeconds, trustedProxies } = config;
   const domains = { hosted: hostedDomains, upstream: config.upstreams.flatMap((upstream) => upstream.domains).filter((domain) => !isConsumerDomain(domain)) };
   const accounts = createAccounts({ store: storage.accounts, groups: storage.groups, domains, clock });
-  const sessions = createSessions({ store: storage.sessions, browsers: storage.browserSessions, clock });
+  const sessions = createSessions({ store: storage.sessions, browsers: storage.browserSessions, idleSeconds: sessionIdleSeconds, clock });
   const people = createPeople({ store: storage.people, find: (id) => accounts.lookUp(id), endSessions: (accountId) => sessions.endAll(accountId) });
   const identities = createIdentities({ store: storage.identities, domains, people, clock });
   const directory = createDirectory({ store: storage.people, groups: storage.directoryGroups, people, clock });
@@ -120,7 +120,7 @@ function joinRooms(parts: Parts): App {
     events: createLimiterEvents(log, metrics),
   });
   const protocol = createIssuer({
-    issuer, sessionSeconds, longestTokenSeconds, trustedProxies, rings: config.keys.rings, cookieKeys, keys, accounts, sessions, clients, audiences, audit, clock,
+    issuer, sessionSeconds, sessionIdleSeconds, longestTokenSeconds, trustedProxies, rings: config.keys.rings, cookieKeys, keys, accounts, sessions, clients, audiences, audit, clock,
     durable: storage.durable, volatile: storage.volatile, devicePages: pages,
     events: createProviderEvents(log, metrics, limiter),
     limiter, findAccountWait: (accountId) => limiter.findWait(ACCOUNT_RULE, accountId),

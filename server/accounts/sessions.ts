@@ -57,7 +57,15 @@ export interface BrowserUse extends Origin {
 
 const LONGEST_USER_AGENT = 300;
 
-export function createSessions({ store, browsers, clock }: { store: SessionStore; browsers: BrowserSessionStore; clock: Clock }): Sessions {
+export interface SessionDependencies {
+  readonly store: SessionStore;
+  readonly browsers: BrowserSessionStore;
+  /** After how long without use a browser is signed out. */
+  readonly idleSeconds: number;
+  readonly clock: Clock;
+}
+
+export function createSessions({ store, browsers, idleSeconds, clock }: SessionDependencies): Sessions {
   const end = (grantIds: readonly string[], by: SessionEnd) => store.end(grantIds.map((grantId) => ({ grantId, grantHash: hashValue(grantId) })), by, clock.now());
   const listLiving = async (accountId: string) => (await store.list(accountId, clock.now())).filter(({ endedAt }) => endedAt === undefined);
   return {
@@ -76,12 +84,11 @@ export function createSessions({ store, browsers, clock }: { store: SessionStore
       await end([grantId], by);
     },
     browsers: {
+      ...createBrowserReaders(browsers, idleSeconds, clock),
       note: (use) => {
         const now = clock.now();
         return browsers.note({ ...use, userAgent: tidy(use.userAgent), startedAt: now, usedAt: now });
       },
-      find: (id) => browsers.find(id, clock.now()),
-      list: (accountId) => browsers.list(accountId, clock.now()),
       end: (accountId, id, by) => browsers.end(accountId, id, by, clock.now()),
     },
     endAll: async (accountId, by = 'admin', except = []) => {
@@ -90,6 +97,19 @@ export function createSessions({ store, browsers, clock }: { store: SessionStore
       const grantIds = (await listLiving(accountId)).map(({ grantId }) => grantId).filter((grantId) => !except.includes(grantId));
       return ended + (grantIds.length === 0 ? 0 : await end(grantIds, by));
     },
+  };
+}
+
+function createBrowserReaders(browsers: BrowserSessionStore, idleSeconds: number, clock: Clock): Pick<BrowserSignIns, 'find' | 'list'> {
+  const moment = () => ({ now: clock.now(), usedAfter: addSeconds(clock.now(), -idleSeconds) });
+  /** It ends earlier where it is not used. */
+  const withEnd = (record: BrowserSignIn): BrowserSignIn => ({ ...record, endsAt: new Date(Math.min(record.endsAt.getTime(), addSeconds(record.usedAt, idleSeconds).getTime())) });
+  return {
+    find: async (id) => {
+      const record = await browsers.find(id, moment());
+      return record === undefined ? undefined : withEnd(record);
+    },
+    list: async (accountId) => (await browsers.list(accountId, moment())).map(withEnd),
   };
 }
 

@@ -170,6 +170,10 @@ export const environmentSchema = z.object({
   VOUCH_SESSION_SECONDS: variable(wholeNumber(300, 86_400).default(28_800), {
     description: 'How long a sign-in lasts at the most; no token outlives it.',
   }),
+  // More than the life of an access token, after which a command line that is at work comes again.
+  VOUCH_SESSION_IDLE_SECONDS: variable(wholeNumber(900, 86_400).optional(), {
+    description: 'After how long without use a sign-in is over: of a command line that was not refreshed, of a browser that was not seen; 900 at least.', defaultText: 'none: `VOUCH_SESSION_SECONDS` ends it',
+  }),
   VOUCH_LONGEST_TOKEN_SECONDS: variable(wholeNumber(5, 3_600).default(3_600), {
     description: 'No token lives longer, whatever its audience says.',
   }),

@@ -4,7 +4,7 @@ import type { Sessions } from '../accounts/accounts.ts';
 import { CLI_CLIENT_ID, isClientSecret } from '../clients/clients.ts';
 import type { Limiter } from '../http/limiter.ts';
 import type { Keys, KeySnapshot } from '../keys/keys.ts';
-import { addSeconds, toUnixSeconds } from '../lib/clock.ts';
+import { addSeconds } from '../lib/clock.ts';
 import { Unavailable } from '../lib/errors.ts';
 import { GRANT_TYPE } from '../oauth2/vocabulary.ts';
 import { answerOnce, type AnswerWindowOptions } from './answer_window.ts';
@@ -61,7 +61,7 @@ export function createProvider(options: ProviderOptions, snapshot: KeySnapshot):
   provider.use(recordTokens(options));
   provider.use(awaitEndings);
   provider.use(noteSessions(options));
-  provider.use(addSessionEnd(options));
+  provider.use(addSessionEnd);
   provider.use(leaveAccessTokenUnbound);
   provider.use(replacePostingPage(options.renderPostingPage));
   provider.use(limitDeviceRequests(options));
@@ -119,15 +119,14 @@ function refuseToSign({ keys }: ProviderOptions, snapshot: KeySnapshot) {
 }
 
 /** Says beside a refresh token how long its session lasts, so that a command line can tell its user. */
-function addSessionEnd({ clock }: ProviderOptions) {
-  return async (ctx: KoaContextWithOIDC, next: () => Promise<unknown>) => {
-    await next();
-    const { body } = ctx;
-    const oidc = ctx.oidc as KoaContextWithOIDC['oidc'] | undefined; // there is none where no route was found
-    const endsAt = oidc?.entities.Grant?.exp;
-    if (oidc?.route !== 'token' || ctx.status !== 200 || endsAt === undefined || !isRecord(body) || body.refresh_token === undefined) return;
-    body.refresh_token_expires_in = endsAt - toUnixSeconds(clock.now());
-  };
+async function addSessionEnd(ctx: KoaContextWithOIDC, next: () => Promise<unknown>): Promise<void> {
+  await next();
+  const { body } = ctx;
+  const oidc = ctx.oidc as KoaContextWithOIDC['oidc'] | undefined; // there is none where no route was found
+  // Each refresh makes it later, until its grant ends.
+  const token = oidc?.entities.RefreshToken;
+  if (oidc?.route !== 'token' || ctx.status !== 200 || token === undefined || !isRecord(body) || body.refresh_token === undefined) return;
+  body.refresh_token_expires_in = token.remainingTTL;
 }
 
 /** What a request's listeners began, by the request's context: a listener cannot make the answer wait. */
@@ -158,7 +157,8 @@ function noteSessions({ sessions, clock, trustedProxies }: ProviderOptions) {
     const { Grant: grant, AccessToken: token } = ctx.oidc.entities;
     if (grant?.accountId === undefined || grant.clientId === undefined || token?.grantId === undefined) return;
     // Without a refresh token it lasts as long as the access token.
-    const endsAt = ctx.body.refresh_token !== undefined && grant.exp !== undefined ? new Date(grant.exp * 1000) : addSeconds(clock.now(), Number(ctx.body.expires_in));
+    const refreshable = ctx.body.refresh_token === undefined ? undefined : ctx.oidc.entities.RefreshToken;
+    const endsAt = addSeconds(clock.now(), refreshable?.remainingTTL ?? Number(ctx.body.expires_in));
     await sessions.note({ grantId: token.grantId, accountId: grant.accountId, clientId: grant.clientId, endsAt, ...originOf(ctx, trustedProxies) }).catch((error: unknown) => {
       if (!(error instanceof Unavailable)) throw error;
       ctx.status = 503;

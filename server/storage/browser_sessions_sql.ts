@@ -17,16 +17,22 @@ export interface BrowserSessionRecord {
 
 export type BrowserSessionEnd = 'person' | 'admin';
 
+/** Now, and since when one must have been used to live still. */
+export interface Moment {
+  readonly now: Date;
+  readonly usedAfter: Date;
+}
+
 export interface BrowserSessionStore {
   /**
    * Begins it, or says where and when it was used again: its end stays, unless the person has shown anew who they are. One
    * that has ended, or is another account's, stays as it is, and an account that is gone gets none: whether it was written.
    */
   note(session: BrowserSessionRecord): Promise<boolean>;
-  /** One that lives at `now`. */
-  find(id: string, now: Date): Promise<BrowserSessionRecord | undefined>;
-  /** Those of an account that live at `now`, the last used first. */
-  list(accountId: string, now: Date): Promise<readonly BrowserSessionRecord[]>;
+  /** One that lives. */
+  find(id: string, at: Moment): Promise<BrowserSessionRecord | undefined>;
+  /** Those of an account that live, the last used first. */
+  list(accountId: string, at: Moment): Promise<readonly BrowserSessionRecord[]>;
   /** Ends one of the account's: whether it lived. */
   end(accountId: string, id: string, by: BrowserSessionEnd, at: Date): Promise<boolean>;
   /** Ends all of them but those in `except`: how many lived. */
@@ -34,7 +40,7 @@ export interface BrowserSessionStore {
 }
 
 export function createBrowserSessionStore(prisma: PrismaClient): BrowserSessionStore {
-  const living = (now: Date) => ({ endedAt: null, endsAt: { gt: now } });
+  const living = ({ now, usedAfter }: Moment) => ({ endedAt: null, endsAt: { gt: now }, usedAt: { gt: usedAfter } });
   return {
     // One statement, so that nothing that ends it meanwhile is lost.
     note: ({ id, accountId, authenticatedAt, startedAt, usedAt, endsAt, ip = null, userAgent = null }) =>
@@ -50,24 +56,24 @@ export function createBrowserSessionStore(prisma: PrismaClient): BrowserSessionS
           WHERE kept.ended_at IS NULL AND kept.account_id = EXCLUDED.account_id`;
         return count === 1;
       }),
-    find: (id, now) =>
+    find: (id, at) =>
       guardStore('find a browser session', async () => {
-        const row = await prisma.browserSession.findFirst({ where: { id, ...living(now) } });
+        const row = await prisma.browserSession.findFirst({ where: { id, ...living(at) } });
         return row === null ? undefined : toRecord(row);
       }),
-    list: (accountId, now) =>
+    list: (accountId, at) =>
       guardStore('list browser sessions', async () => {
-        const rows = await prisma.browserSession.findMany({ where: { accountId, ...living(now) }, orderBy: { usedAt: 'desc' }, take: 500 });
+        const rows = await prisma.browserSession.findMany({ where: { accountId, ...living(at) }, orderBy: { usedAt: 'desc' }, take: 500 });
         return rows.map(toRecord);
       }),
     end: (accountId, id, by, at) =>
       guardStore('end a browser session', async () => {
-        const { count } = await prisma.browserSession.updateMany({ where: { id, accountId, ...living(at) }, data: { endedAt: at, endedBy: by } });
+        const { count } = await prisma.browserSession.updateMany({ where: { id, accountId, endedAt: null, endsAt: { gt: at } }, data: { endedAt: at, endedBy: by } });
         return count === 1;
       }),
     endAll: (accountId, by, at, except) =>
       guardStore('end browser sessions', async () => {
-        const { count } = await prisma.browserSession.updateMany({ where: { accountId, id: { notIn: [...except] }, ...living(at) }, data: { endedAt: at, endedBy: by } });
+        const { count } = await prisma.browserSession.updateMany({ where: { accountId, id: { notIn: [...except] }, endedAt: null, endsAt: { gt: at } }, data: { endedAt: at, endedBy: by } });
         return count;
       }),
   };

@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { decodeJwt } from 'jose';
 import { Redis } from 'ioredis';
 import { readAccountPage, signInToAccount } from '../support/account_page.ts';
 import { createBrowser, enrol, type Browser } from '../support/browser.ts';
 import { findFreePort } from '../support/free_port.ts';
 import { startTestIssuer, type TestIssuer } from '../support/issuer_in_process.ts';
-import { createCodeRequest } from '../support/oauth.ts';
+import { createCodeRequest, postToken, signIn } from '../support/oauth.ts';
 import { query, testRedisUrl } from '../support/services.ts';
 import { createSoftwarePasskey, type SoftwarePasskey } from '../support/software_passkey.ts';
 
@@ -20,7 +21,7 @@ let issuer: TestIssuer;
 let other: TestIssuer;
 let redis: Redis;
 beforeAll(async () => {
-  const env = { VOUCH_TRUSTED_PROXIES: '1', VOUCH_DATA_DIR: `/tmp/vouch-browsers-${process.pid}-${await findFreePort()}` };
+  const env = { VOUCH_TRUSTED_PROXIES: '1', VOUCH_SESSION_IDLE_SECONDS: '21000', VOUCH_DATA_DIR: `/tmp/vouch-browsers-${process.pid}-${await findFreePort()}` };
   issuer = await startTestIssuer(env);
   const port = await findFreePort();
   other = await startTestIssuer({ ...env, DATABASE_URL: issuer.databaseUrl, VOUCH_ISSUER: issuer.url, VOUCH_PORT: String(port) });
@@ -134,9 +135,28 @@ describe('the account page', () => {
     expect((await browser.get(`${issuer.url}/login/account`, { 'x-forwarded-for': '198.51.100.77' })).status).toBe(200);
     const [after] = await issuer.app.sessions.browsers.list(owner.id);
     issuer.clock.advance(-120);
-    expect(after).toMatchObject({ ip: '198.51.100.77', startedAt: before!.startedAt, endsAt: before!.endsAt });
+    expect(after).toMatchObject({ ip: '198.51.100.77', startedAt: before!.startedAt });
     expect(after!.usedAt.getTime() - before!.usedAt.getTime()).toBeGreaterThan(119_000);
   });
+});
+
+test('a command line’s session is over when it was not refreshed for too long, and lasts on when it was', async () => {
+  const owner = await createOwner();
+  const browser = await owner.open(AGENTS.firefox);
+  const [used, unused] = [await signIn(issuer.url, { browser, passkey: owner.passkey }), await signIn(issuer.url, { browser, passkey: owner.passkey })];
+  expect(used.refresh_token_expires_in).toBe(21_000);
+  const refresh = (token: string) => postToken(issuer.url, { grant_type: 'refresh_token', client_id: 'vouch-cli', refresh_token: token });
+  issuer.clock.advance(20_000);
+  const first = await refresh(used.refresh_token);
+  issuer.clock.advance(1_001);
+  const [late, second] = [await refresh(unused.refresh_token), await refresh(String(first.body.refresh_token))];
+  const living = await issuer.app.sessions.list(owner.id);
+  issuer.clock.advance(-21_001);
+  expect([first.status, second.status, late.body.error]).toEqual([200, 200, 'invalid_grant']);
+  // No longer than its sign-in lasts.
+  expect(second.body.refresh_token_expires_in).toBeLessThanOrEqual(28_800 - 21_001);
+  expect(living.map(({ grantId }) => grantId)).toEqual([decodeJwt(used.access_token).grant_id]);
+  expect(await issuer.app.sessions.listEnded(owner.id)).toEqual([]);
 });
 
 describe('a cookie that comes back', () => {
@@ -196,7 +216,18 @@ describe('a cookie that comes back', () => {
     const [row] = await issuer.app.sessions.browsers.list(owner.id);
     const now = issuer.clock.now().getTime();
     issuer.clock.advance(-28_801);
-    expect([before, after, Math.round((row!.endsAt.getTime() - now) / 1000)]).toEqual([true, false, 28_800]);
+    expect([before, after, Math.abs(row!.startedAt.getTime() - now) < 1_000]).toEqual([true, false, true]);
+  });
+
+  test('is over when it was not used for too long, and the page says when that would be', async () => {
+    const owner = await createOwner();
+    const browser = await owner.open(AGENTS.firefox);
+    const [row] = await issuer.app.sessions.browsers.list(owner.id);
+    expect(row!.endsAt.getTime() - row!.usedAt.getTime()).toBe(21_000_000);
+    issuer.clock.advance(21_001);
+    const after = [await isSignedIn(browser), (await issuer.app.sessions.browsers.list(owner.id)).length];
+    issuer.clock.advance(-21_001);
+    expect(after).toEqual([false, 0]);
   });
 
   test('of a sign-in whose row is away counts for nothing, and Postgres away is no sign-out', async () => {

@@ -16,6 +16,7 @@ import { isConsumerDomain, type Config } from './config/config.ts';
 import type { KekRing } from './crypto/kek.ts';
 import { readAddress } from './http/address.ts';
 import { serveDocument } from './http/document.ts';
+import { fetchPublic as guardedFetch, type PublicFetch } from './http/guarded_fetch.ts';
 import { createFront, pathOf, type Group } from './http/front.ts';
 import { createHealth, type Health } from './http/health.ts';
 import { createLimiter, type Limiter, type LimiterOptions, type NetworkRule } from './http/limiter.ts';
@@ -59,12 +60,14 @@ export interface AppOptions {
   readonly disk: DiskSnapshot;
   readonly log: Log;
   readonly clock?: Clock;
+  /** How a client's jwks_uri is fetched. */
+  readonly fetchPublic?: PublicFetch;
 }
 
 const HOUSEKEEPING_MS = 10 * 60_000;
 
 /** Opens storage, brings the keys in order and joins the rooms. Throws what openStorage and createKeys throw. */
-export async function createApp({ config, keks, cookieKeys, disk, log, clock = systemClock }: AppOptions): Promise<App> {
+export async function createApp({ config, keks, cookieKeys, disk, log, clock = systemClock, fetchPublic = guardedFetch }: AppOptions): Promise<App> {
   const metrics = createMetrics();
   const storage = await openStorage({
     ...config, clock,
@@ -81,7 +84,7 @@ export async function createApp({ config, keks, cookieKeys, disk, log, clock = s
       verifySignature: (jws) => keys.statements.verify(CHECKPOINT_TYPE, jws),
       events: createAuditEvents(log, metrics),
     });
-    return joinRooms({ config, log, clock, metrics, storage, keys, audit, disk, cookieKeys });
+    return joinRooms({ config, log, clock, metrics, storage, keys, audit, disk, cookieKeys, fetchPublic });
   } catch (error) {
     await storage.close();
     throw error;
@@ -98,10 +101,11 @@ interface Parts {
   readonly audit: Audit;
   readonly disk: DiskSnapshot;
   readonly cookieKeys: readonly string[];
+  readonly fetchPublic: PublicFetch;
 }
 
 function joinRooms(parts: Parts): App {
-  const { config, log, clock, metrics, storage, keys, audit, cookieKeys } = parts;
+  const { config, log, clock, metrics, storage, keys, audit, cookieKeys, fetchPublic } = parts;
   const { issuer, hostedDomains, sessionSeconds, sessionIdleSeconds, longestTokenSeconds, trustedProxies } = config;
   const domains = { hosted: hostedDomains, upstream: config.upstreams.flatMap((upstream) => upstream.domains).filter((domain) => !isConsumerDomain(domain)) };
   const accounts = createAccounts({ store: storage.accounts, groups: storage.groups, domains, clock });
@@ -121,7 +125,7 @@ function joinRooms(parts: Parts): App {
   });
   const protocol = createIssuer({
     issuer, sessionSeconds, sessionIdleSeconds, longestTokenSeconds, trustedProxies, rings: config.keys.rings, cookieKeys, keys, accounts, sessions, clients, audiences, audit, clock,
-    durable: storage.durable, volatile: storage.volatile, devicePages: pages,
+    durable: storage.durable, fetchPublic, volatile: storage.volatile, devicePages: pages,
     events: createProviderEvents(log, metrics, limiter),
     limiter, findAccountWait: (accountId) => limiter.findWait(ACCOUNT_RULE, accountId),
     renderErrorPage: (error) => renderProtocolError(pages, error),

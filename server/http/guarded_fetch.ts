@@ -31,35 +31,52 @@ export interface FetchLimits {
 }
 
 /** GET over https. Rejects with a TypeError for any other address, a redirect, an answer that is too large or too late. */
-export function fetchPublic(url: string, headers: Readonly<Record<string, string>>, { largestBytes, timeoutMs }: FetchLimits): Promise<Response> {
-  const { protocol, hostname } = new URL(url);
-  const fail = (why: string) => new TypeError(`${hostname} was not fetched from: ${why}`);
-  if (protocol !== 'https:') return Promise.reject(fail('it is not https'));
-  if (isIP(hostname.replace(/^\[|\]$/g, '')) !== 0) return Promise.reject(fail('it is an address and no name'));
-  return new Promise((resolvePromise, reject) => {
-    const asking = request(url, { lookup: lookUpPublic, headers, timeout: timeoutMs, signal: AbortSignal.timeout(timeoutMs) }, (answer) => {
-      const status = answer.statusCode ?? 0;
-      if (status < 200 || status >= 300) {
-        asking.destroy();
-        reject(fail(status >= 300 && status < 400 ? 'it redirects' : `it answers ${status}`));
-        return;
-      }
-      const chunks: Buffer[] = [];
-      let size = 0;
-      answer.on('data', (chunk: Buffer) => {
-        size += chunk.length;
-        if (size > largestBytes) asking.destroy(fail(`its answer is larger than ${largestBytes} bytes`));
-        else chunks.push(chunk);
+export type PublicFetch = (url: string, headers: Readonly<Record<string, string>>, limits: FetchLimits) => Promise<Response>;
+
+export interface PublicFetchOptions {
+  /** Gives only addresses that may be connected to. */
+  readonly lookUp?: LookupFunction;
+  /** PEM of the authorities to trust; undefined: those that Node trusts. */
+  readonly ca?: string;
+}
+
+export function createPublicFetch({ lookUp = lookUpPublic, ca }: PublicFetchOptions = {}): PublicFetch {
+  return (url, headers, { largestBytes, timeoutMs }) => {
+    const { protocol, hostname } = new URL(url);
+    const fail = (why: string) => new TypeError(`${hostname} was not fetched from: ${why}`);
+    if (protocol !== 'https:') return Promise.reject(fail('it is not https'));
+    if (isIP(hostname.replace(/^\[|\]$/g, '')) !== 0) return Promise.reject(fail('it is an address and no name'));
+    return new Promise((resolvePromise, reject) => {
+      const asking = request(url, { lookup: lookUp, ca, headers, timeout: timeoutMs, signal: AbortSignal.timeout(timeoutMs) }, (answer) => {
+        const status = answer.statusCode ?? 0;
+        if (status < 200 || status >= 300) {
+          asking.destroy();
+          reject(fail(status >= 300 && status < 400 ? 'it redirects' : `it answers ${status}`));
+          return;
+        }
+        const chunks: Buffer[] = [];
+        let size = 0;
+        answer.on('data', (chunk: Buffer) => {
+          size += chunk.length;
+          if (size <= largestBytes) chunks.push(chunk);
+          else {
+            // An answer that is all here already ends in spite of this, with nobody to hear it.
+            reject(fail(`its answer is larger than ${largestBytes} bytes`));
+            asking.destroy();
+          }
+        });
+        answer.on('error', reject);
+        answer.on('end', () => {
+          resolvePromise(new Response(Buffer.concat(chunks), { status, headers: { 'content-type': answer.headers['content-type'] ?? '' } }));
+        });
       });
-      answer.on('error', reject);
-      answer.on('end', () => {
-        resolvePromise(new Response(Buffer.concat(chunks), { status, headers: { 'content-type': answer.headers['content-type'] ?? '' } }));
+      asking.on('timeout', () => asking.destroy(fail('it takes too long')));
+      asking.on('error', (error) => {
+        reject(error.name === 'AbortError' ? fail('it takes too long') : error);
       });
+      asking.end();
     });
-    asking.on('timeout', () => asking.destroy(fail('it takes too long')));
-    asking.on('error', reject);
-    asking.end();
-  });
+  };
 }
 
 /** As dns.lookup, and an error where any of the name's addresses is not public. */
@@ -76,3 +93,5 @@ const lookUpPublic: LookupFunction = (hostname, options, callback) => {
     else callback(null, first.address, first.family);
   });
 };
+
+export const fetchPublic = createPublicFetch();

@@ -22,7 +22,7 @@ const DURABLE = new Set(['Grant', 'AuthorizationCode', 'RefreshToken', DEVICE_CO
 export function createAdapterFactory(dependencies: AdapterDependencies): (model: string) => Adapter {
   const { durable, volatile, clients, clock } = dependencies;
   return (model) => {
-    if (model === 'Client') return createClientAdapter(clients);
+    if (model === 'Client') return createClientAdapter(clients, clock);
     if (model === 'ReplayDetection') return createReplayAdapter(createReplays({ volatile, durable }), clock);
     const adapter = createArtifactAdapter(model, DURABLE.has(model) ? durable : volatile, clock);
     if (model === 'Session') return { ...adapter, ...createBrowserSessionAdapter(adapter, dependencies) };
@@ -30,12 +30,23 @@ export function createAdapterFactory(dependencies: AdapterDependencies): (model:
   };
 }
 
-function createClientAdapter(clients: Clients): Adapter {
+/** For so long a client's keys are believed that were fetched from its host. */
+const FETCHED_KEYS_SECONDS = 300;
+
+/**
+ * The library keeps a client with its fetched keys for as long as its metadata stay the same, and asks for the keys again only
+ * when an assertion does not verify: one that was taken away from the host would work for ever. So the metadata change.
+ */
+function addWindow(metadata: AdapterPayload | undefined, clock: Clock): AdapterPayload | undefined {
+  return metadata?.['jwks_uri'] === undefined ? metadata : { ...metadata, fetched_keys_window: Math.floor(toUnixSeconds(clock.now()) / FETCHED_KEYS_SECONDS) };
+}
+
+function createClientAdapter(clients: Clients, clock: Clock): Adapter {
   const readOnly = async () => {
     throw new TypeError('clients are registered in clients/, not by the protocol');
   };
   return {
-    find: (id) => guardProtocol(async () => toMutable(await clients.find(id))),
+    find: (id) => guardProtocol(async () => addWindow(toMutable(await clients.find(id)), clock)),
     upsert: readOnly, consume: readOnly, destroy: readOnly, revokeByGrantId: readOnly, findByUid: readOnly, findByUserCode: readOnly,
   };
 }
@@ -137,5 +148,5 @@ function copyJson(value: JsonObject): JsonObject {
 }
 
 function toMutable(metadata: JsonObject | undefined): AdapterPayload | undefined {
-  return metadata === undefined ? undefined : (copyJson(metadata));
+  return metadata === undefined ? undefined : copyJson(metadata);
 }

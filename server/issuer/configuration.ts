@@ -2,7 +2,7 @@ import { errors, interactionPolicy, type Client, type Configuration, type KoaCon
 import type { Accounts } from '../accounts/accounts.ts';
 import type { Audiences } from '../audiences/audiences.ts';
 import { toUnixSeconds, type Clock } from '../lib/clock.ts';
-import { fetchPublic } from '../http/guarded_fetch.ts';
+import type { PublicFetch } from '../http/guarded_fetch.ts';
 import { createUuid } from '../lib/identifier.ts';
 import type { KeySnapshot } from '../keys/keys.ts';
 import { SCOPES, SIGNING_ALGORITHMS } from '../oauth2/vocabulary.ts';
@@ -27,6 +27,8 @@ export interface ConfigurationOptions extends AdapterDependencies, DeviceFlowOpt
   readonly accounts: Accounts;
   readonly audiences: Audiences;
   readonly clock: Clock;
+  /** All that the library ever fetches is a client's jwks_uri. */
+  readonly fetchPublic: PublicFetch;
   /** An HTML page for a person whose browser brought a request that cannot be answered. */
   readonly renderErrorPage: (error: { code: string; description: string | undefined }) => string;
   /** Asks a person whether to sign this browser out: a form to `action` with `xsrf`, and `logout` for yes. */
@@ -99,8 +101,8 @@ export function createConfiguration(options: ConfigurationOptions, snapshot: Key
       Session: sessionSeconds,
     },
     formats: { customizers: { jwt: (ctx, token, jwt) => completeAccessToken(ctx, token, jwt, options) } },
-    // All that the library ever fetches is a client's jwks_uri. Its own guard rests on an agent's inner workings, and only warns when they have changed.
-    fetch: (url, request) => fetchPublic(url instanceof Request ? url.url : url.toString(), Object.fromEntries(new Headers(request?.headers)), { largestBytes: LARGEST_JWKS_BYTES, timeoutMs: JWKS_TIMEOUT_MS }),
+    // The library's own guard rests on an agent's inner workings, and only warns when they have changed.
+    fetch: (url, request) => options.fetchPublic(url instanceof Request ? url.url : url.toString(), Object.fromEntries(new Headers(request?.headers)), { largestBytes: LARGEST_JWKS_BYTES, timeoutMs: JWKS_TIMEOUT_MS }),
     features: {
       devInteractions: { enabled: false },
       externalSigningSupport: { enabled: true, ack: 'experimental-01' },

@@ -1,6 +1,7 @@
-import { generateKeyPairSync, randomUUID } from 'node:crypto';
+import { generateKeyPairSync, randomUUID, type KeyObject } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { decodeJwt, decodeProtectedHeader } from 'jose';
+import { decodeJwt, decodeProtectedHeader, SignJWT } from 'jose';
+import { fetchPublic } from '../../server/http/guarded_fetch.ts';
 import { startTestIssuer, type TestIssuer } from '../support/issuer_in_process.ts';
 import { authorize } from '../support/browser.ts';
 import { CLI, codeForm, createCodeRequest, exchangeForm, getCode, postToken, signIn, type Answer, type Tokens } from '../support/oauth.ts';
@@ -11,6 +12,15 @@ const ID = 'urn:ietf:params:oauth:token-type:id_token';
 const PROVIDER = 'https://provider.example';
 const API = 'https://api.example/payments';
 
+/** Where a job's host publishes its public keys, and what it publishes. */
+const JOB_KEYS = 'https://jobs.example.com/jwks.json';
+const jobs = { keys: [] as object[], fetches: 0, isAway: false };
+const publishJobKeys = (url: string) => {
+  jobs.fetches += 1;
+  if (jobs.isAway) throw new TypeError(`${url} was not fetched from: it takes too long`);
+  return Response.json({ keys: jobs.keys });
+};
+
 let issuer: TestIssuer;
 let person: Awaited<ReturnType<TestIssuer['createPerson']>>;
 let ada: string;
@@ -18,7 +28,7 @@ let tokens: Tokens;
 let service: ServiceClient;
 
 beforeAll(async () => {
-  issuer = await startTestIssuer({ VOUCH_HOSTED_DOMAINS: 'example.com' });
+  issuer = await startTestIssuer({ VOUCH_HOSTED_DOMAINS: 'example.com' }, { fetchPublic: async (url, ...rest) => (url === JOB_KEYS ? publishJobKeys(url) : fetchPublic(url, ...rest)) });
   person = await issuer.createPerson('ada@example.com');
   ada = (await issuer.app.accounts.lookUp('ada@example.com'))!.id;
   service = await createServiceClient(issuer, 'ci@example.com', ada);
@@ -291,6 +301,45 @@ describe('a machine', () => {
     const other = await createServiceClient(issuer, `far-${randomUUID()}@example.com`, ada);
     await services.replaceKeys(other.id, { jwksUri: 'https://nothing.example.invalid/jwks' }, { keepsNewest: false });
     expect(refusal(await other.ask())).toEqual({ status: 401, error: 'invalid_client' });
+  });
+
+  test('publishes its keys at its own host, changes them there, and is refused while that host is away', async () => {
+    const other = await createServiceClient(issuer, `host-${randomUUID()}@example.com`, ada);
+    const make = () => {
+      const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+      const kid = randomUUID();
+      return { kid, privateKey, jwk: { ...publicKey.export({ format: 'jwk' }), kid, alg: 'ES256', use: 'sig' } };
+    };
+    const askWith = async ({ kid, privateKey }: { kid: string; privateKey: KeyObject }) => {
+      const iat = Math.floor(Date.now() / 1000);
+      const assertion = await new SignJWT({ iss: other.id, sub: other.id, aud: issuer.url, jti: randomUUID(), iat, exp: iat + 60 }).setProtectedHeader({ alg: 'ES256', kid }).sign(privateKey);
+      return postToken(issuer.url, { grant_type: 'client_credentials', client_id: other.id, client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer', client_assertion: assertion });
+    };
+    const [first, next, foreign] = [make(), make(), make()];
+    jobs.keys = [first.jwk];
+    await issuer.app.clients.services.replaceKeys(other.id, { jwksUri: JOB_KEYS }, { keepsNewest: false });
+    const given = await askWith(first);
+    expect(given.status).toBe(200);
+    expect(decodeJwt(given.body.access_token as string)).toMatchObject({ sub: other.id });
+    expect(refusal(await other.ask())).toEqual({ status: 401, error: 'invalid_client' }); // by the key that was registered before
+    expect(refusal(await askWith(foreign))).toEqual({ status: 401, error: 'invalid_client' });
+    expect(refusal(await askWith({ ...foreign, kid: first.kid }))).toEqual({ status: 401, error: 'invalid_client' });
+    // A new key is looked for a minute after the last look; one that is gone from there, or a host that is away, is noticed in five.
+    jobs.keys = [next.jwk];
+    issuer.clock.advance(61);
+    expect((await askWith(next)).status).toBe(200);
+    expect(refusal(await askWith(first))).toEqual({ status: 401, error: 'invalid_client' });
+    jobs.keys = [first.jwk];
+    issuer.clock.advance(300);
+    expect(refusal(await askWith(next))).toEqual({ status: 401, error: 'invalid_client' });
+    expect((await askWith(first)).status).toBe(200);
+    jobs.isAway = true;
+    issuer.clock.advance(300);
+    expect(refusal(await askWith(first))).toEqual({ status: 401, error: 'invalid_client' });
+    jobs.isAway = false;
+    expect((await askWith(first)).status).toBe(200);
+    issuer.clock.advance(-661);
+    expect(jobs.fetches).toBeGreaterThan(2);
   });
 
   test.each<[string, Record<string, unknown>]>([

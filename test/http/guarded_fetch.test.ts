@@ -1,7 +1,9 @@
 import { createServer } from 'node:http';
+import { createServer as createHttpsServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { describe, expect, test } from '@jest/globals';
-import { fetchPublic, isPublicAddress } from '../../server/http/guarded_fetch.ts';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { createPublicFetch, fetchPublic, isPublicAddress, type PublicFetch } from '../../server/http/guarded_fetch.ts';
+import { makeCertificates } from '../support/tls_world.ts';
 
 describe('a public address', () => {
   test.each(['8.8.8.8', '1.1.1.1', '93.184.216.34', '2606:4700:4700::1111', '2a00:1450:4001:81c::200e'])('is %s', (address) => {
@@ -33,4 +35,50 @@ test('a name that leads to this machine is not connected to', async () => {
   await expect(fetchPublic(`https://localhost:${port}/jwks`, {}, { largestBytes: 1000, timeoutMs: 1000 })).rejects.toThrow('localhost leads to an address that is not public');
   expect(connections).toBe(0);
   server.close();
+});
+
+describe('a host that may be asked', () => {
+  const LIMITS = { largestBytes: 100, timeoutMs: 500 };
+  let server: Server;
+  let url: string;
+  let fetchKeys: PublicFetch;
+  let trusting: PublicFetch;
+
+  beforeAll(async () => {
+    const { ca, certificate, key } = await makeCertificates('keys.example');
+    server = createHttpsServer({ cert: certificate, key }, (request, response) => {
+      if (request.url === '/moved') response.writeHead(302, { location: '/good' }).end();
+      else if (request.url === '/broken') response.writeHead(500).end('{"keys":[]}');
+      else if (request.url === '/large') response.end('x'.repeat(101));
+      else if (request.url === '/half') response.write('{');
+      else if (request.url === '/cut') response.writeHead(200, { 'content-length': '50' }).write('{', () => response.destroy());
+      else if (request.url === '/good') response.setHeader('content-type', 'application/json').end(`{"asked":"${request.headers['accept'] ?? ''}"}`);
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    url = `https://keys.example:${(server.address() as AddressInfo).port}`;
+    const lookUp = (_name: string, options: { all?: boolean | undefined }, callback: (error: null, address: never, family: number) => void) => {
+      callback(null, (options.all === true ? [{ address: '127.0.0.1', family: 4 }] : '127.0.0.1') as never, 4);
+    };
+    fetchKeys = createPublicFetch({ lookUp, ca });
+    trusting = createPublicFetch({ lookUp });
+  });
+  afterAll(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+
+  test('is, with the headers, and its answer comes whole', async () => {
+    const answer = await fetchKeys(`${url}/good`, { accept: 'application/jwk-set+json' }, LIMITS);
+    expect({ status: answer.status, type: answer.headers.get('content-type'), body: await answer.json() }).toEqual({ status: 200, type: 'application/json', body: { asked: 'application/jwk-set+json' } });
+  });
+
+  test.each([['/moved', 'it redirects'], ['/broken', 'it answers 500'], ['/large', 'its answer is larger than 100 bytes'], ['/half', 'it takes too long'], ['/silent', 'it takes too long'], ['/cut', 'aborted']])(
+    'and is not heard where it answers with %s', async (path, why) => {
+      await expect(fetchKeys(url + path, {}, LIMITS)).rejects.toThrow(why);
+    },
+  );
+
+  test('is not, under a certificate that nobody vouches for', async () => {
+    await expect(trusting(`${url}/good`, {}, LIMITS)).rejects.toThrow(/certificate/);
+  });
 });

@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createApp, type App } from '../../server/app.ts';
+import { createApp, type App, type AppOptions } from '../../server/app.ts';
 import { ensureEmbeddedSecrets, loadConfig } from '../../server/config/config.ts';
 import { createDiskSnapshot } from '../../server/keys/keys.ts';
 import { parseKekRing } from '../../server/crypto/kek.ts';
@@ -45,7 +45,7 @@ export function createTestClock(): TestClock {
 }
 
 /** The whole issuer in this process, on real Postgres and Redis, with a clock that can be moved. */
-export async function startTestIssuer(env: Record<string, string> = {}): Promise<TestIssuer> {
+export async function startTestIssuer(env: Record<string, string> = {}, more: Pick<AppOptions, 'fetchPublic'> = {}): Promise<TestIssuer> {
   const port = await findFreePort();
   const databaseUrl = env.DATABASE_URL ?? (await createTestDatabase());
   const config = loadConfig({
@@ -59,7 +59,7 @@ export async function startTestIssuer(env: Record<string, string> = {}): Promise
   const secrets = ensureEmbeddedSecrets(config);
   const keks = new Secret(parseKekRing(secrets.keks.reveal()));
   const disk = createDiskSnapshot(config.dataDir, config.issuer, keks);
-  const app = await createApp({ config, keks, cookieKeys: secrets.cookieKeys.reveal(), disk, clock, log: { debug: record, info: record, warn: record, error: record } });
+  const app = await createApp({ config, keks, cookieKeys: secrets.cookieKeys.reveal(), disk, clock, ...more, log: { debug: record, info: record, warn: record, error: record } });
   await app.start();
   const server = createServer(app.handle);
   await new Promise<void>((resolve) => server.listen(config.port, '127.0.0.1', resolve));

@@ -4,12 +4,12 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { decodeJwt } from 'jose';
 import { Redis } from 'ioredis';
 import { createMemoryLimits, createRedisLimits } from '../../server/storage/limits.ts';
-import { createBrowser } from '../support/browser.ts';
+import { createBrowser, enrol } from '../support/browser.ts';
 import { findFreePort } from '../support/free_port.ts';
 import { startTestIssuer, type TestIssuer } from '../support/issuer_in_process.ts';
 import { createCodeRequest, exchangeForm, postToken, signIn } from '../support/oauth.ts';
 import { testRedisUrl } from '../support/services.ts';
-import type { SoftwarePasskey } from '../support/software_passkey.ts';
+import { createSoftwarePasskey, type SoftwarePasskey } from '../support/software_passkey.ts';
 import { startUpstreamIssuer, UPSTREAM_CLIENT, type UpstreamIssuer } from '../support/upstream_issuer.ts';
 import { follow, openSignIn, visitUpstream } from '../support/upstream_visit.ts';
 
@@ -95,6 +95,12 @@ describe('the issuer', () => {
   /** A network of its own. */
   const newNetwork = () => `2001:db8:${(serial += 1).toString(16)}:${Math.floor(Math.random() * 65_536).toString(16)}`;
   const from = (address: string, more: Record<string, string> = {}) => ({ 'X-Forwarded-For': address, ...more });
+  /** Somebody new, from a network of their own: the counts of this machine's are those of every test that runs now. */
+  async function createPerson(email: string) {
+    const [browser, passkey] = [createBrowser(issuer.url, issuer.url, from(`${newNetwork()}::1`)), createSoftwarePasskey({ origin: issuer.url })];
+    await enrol(browser, `${issuer.url}/login/enrol/${(await issuer.app.accounts.invite('member')).token.reveal()}`, { email, name: 'N' }, passkey);
+    return { browser, passkey };
+  }
   const guess = (address: string) => fetch(`${issuer.url}/login/enrol/${'x'.repeat(43)}`, { headers: from(address, { Accept: 'text/html' }) });
   /** Asks until it is held up, and gives that answer; fails after `most`. */
   async function untilHeldUp(most: number, ask: () => Promise<Response>): Promise<{ response: Response; asked: number }> {
@@ -166,8 +172,8 @@ describe('the issuer', () => {
     };
 
     test('of an account are counted wherever they come from; its own passkey still gets in, and nobody else is held up', async () => {
-      const { passkey } = await issuer.createPerson('target@example.com');
-      const { passkey: other } = await issuer.createPerson('bystander@example.com');
+      const { passkey } = await createPerson('target@example.com');
+      const { passkey: other } = await createPerson('bystander@example.com');
       for (let time = 0; time < 3; time += 1) expect(await tryPasskey(passkey, spoil)).toMatchObject({ status: 400, error: 'passkey_rejected', retry: null });
       await sleep(400);
       const held = await tryPasskey(passkey, spoil);
@@ -182,7 +188,7 @@ describe('the issuer', () => {
     });
 
     test('that succeed are not counted, nor those of a passkey that nobody has', async () => {
-      const { passkey } = await issuer.createPerson('busy@example.com');
+      const { passkey } = await createPerson('busy@example.com');
       for (let time = 0; time < 4; time += 1) {
         expect((await tryPasskey(passkey)).status).toBe(200);
         expect(await tryPasskey(passkey, (response) => { response.id = 'x'.repeat(43); })).toMatchObject({ status: 400, error: 'passkey_unknown' });
@@ -192,7 +198,7 @@ describe('the issuer', () => {
     });
 
     test('at an upstream hold up who was refused there, on a page, and not who has the address', async () => {
-      const owner = await issuer.createPerson('held@example.com');
+      const owner = await createPerson('held@example.com');
       const visit = async (sub: string) => {
         upstream.person = { sub, email: 'held@example.com', email_verified: true, name: 'N' };
         const browser = createBrowser(issuer.url, issuer.url, from(`${newNetwork()}::1`));
@@ -210,8 +216,8 @@ describe('the issuer', () => {
   });
 
   test('an account that takes too many tokens is held up wherever it comes from, and nobody else is', async () => {
-    const greedy = await issuer.createPerson('greedy@example.com');
-    const modest = await issuer.createPerson('modest@example.com');
+    const greedy = await createPerson('greedy@example.com');
+    const modest = await createPerson('modest@example.com');
     const tokens = await signIn(issuer.url, greedy);
     const ask = () => postToken(issuer.url, exchangeForm(tokens.access_token), from(`${newNetwork()}::1`));
     for (let round = 0; round < 16; round += 1) await Promise.all(Array.from({ length: 20 }, ask));

@@ -1,3 +1,7 @@
+import { createHash } from 'node:crypto';
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { decodeJwt } from 'jose';
 import { Redis } from 'ioredis';
@@ -21,7 +25,7 @@ let issuer: TestIssuer;
 let other: TestIssuer;
 let redis: Redis;
 beforeAll(async () => {
-  const env = { VOUCH_TRUSTED_PROXIES: '1', VOUCH_SESSION_IDLE_SECONDS: '21000', VOUCH_DATA_DIR: `/tmp/vouch-browsers-${process.pid}-${await findFreePort()}` };
+  const env = { VOUCH_TRUSTED_PROXIES: '1', VOUCH_SESSION_IDLE_SECONDS: '21000', VOUCH_DATA_DIR: mkdtempSync(join(tmpdir(), 'vouch-')) };
   issuer = await startTestIssuer(env);
   const port = await findFreePort();
   other = await startTestIssuer({ ...env, DATABASE_URL: issuer.databaseUrl, VOUCH_ISSUER: issuer.url, VOUCH_PORT: String(port) });
@@ -160,20 +164,19 @@ test('a command line’s session is over when it was not refreshed for too long,
 });
 
 describe('a cookie that comes back', () => {
-  /** Everything that Redis keeps of browser sessions, to be put back later. */
-  const dump = async () => {
-    const keys = await redis.keys('vouch:Session:*');
-    return Promise.all(keys.map(async (key) => [key, await redis.get(key)] as const));
+  /** What Redis keeps of this browser's session, to be put back later. */
+  const dump = async (browser: Browser) => {
+    const key = `vouch:Session:${createHash('sha256').update(browser.cookies.get('vouch')!).digest('base64url')}`;
+    return { key, value: (await redis.get(key))! };
   };
-  const restore = async (kept: Awaited<ReturnType<typeof dump>>) => {
-    for (const [key, value] of kept) if (value !== null) await redis.set(key, value, 'EX', 600);
-  };
+  const restore = ({ key, value }: Awaited<ReturnType<typeof dump>>) => redis.set(key, value, 'EX', 600);
 
   test('after signing out is refused, though Redis came back with what it had lost', async () => {
     const owner = await createOwner();
     const browser = await owner.open(AGENTS.firefox);
     const stolen = createCopy(browser);
-    const kept = await dump();
+    const kept = await dump(browser);
+    expect(kept.value).toContain(owner.id);
     const page = await (await browser.get(`${issuer.url}/oauth/logout`)).text();
     await browser.postForm(`${issuer.url}/oauth/logout/confirm`, {}, { xsrf: /name="xsrf" value="([^"]+)"/.exec(page)![1]!, logout: 'yes' });
     expect(await isSignedIn(stolen)).toBe(false);
@@ -185,7 +188,8 @@ describe('a cookie that comes back', () => {
   test('after suspension and resumption is refused', async () => {
     const owner = await createOwner();
     const browser = await owner.open(AGENTS.firefox);
-    const kept = await dump();
+    const kept = await dump(browser);
+    expect(kept.value).toContain(owner.id);
     expect(await issuer.app.people.suspend(owner.id, 'admin:x')).toBe(true);
     expect(await isSignedIn(browser)).toBe(false);
     expect(await issuer.app.people.resume(owner.id)).toBe(true);

@@ -69,7 +69,7 @@ function judge(error: unknown, issuer: string): number {
     case 'slow_down': return SLOW_DOWN_MS;
     case 'expired_token': throw createExpired();
     case 'access_denied': throw new IssuerRefusal(error.code, error.message.replace(`the issuer ${issuer} refused: access_denied`, 'the sign-in was refused in the browser'), { hints: ['run `vouch login --device` to try again, if that was not meant'], cause: error });
-    // Its answer was lost on the way, or the issuer has forgotten it: what was begun cannot be taken up again.
+    // Its answer was lost for longer than the issuer repeats it, or the issuer has forgotten it: what was begun cannot be taken up again.
     case 'invalid_grant': throw new IssuerRefusal(error.code, error.message, { hints: ['run `vouch login --device` to start again'], cause: error });
     default: throw error;
   }

@@ -24,6 +24,7 @@ import { sendJson } from './http/reply.ts';
 import { createIssuer, ROUTES, type Issuer, type ProviderEvents } from './issuer/issuer.ts';
 import { createKeys, type DiskSnapshot, type KeyEvents, type Keys } from './keys/keys.ts';
 import { systemClock, type Clock } from './lib/clock.ts';
+import { describeWait } from './lib/limits.ts';
 import type { Secret } from './lib/secret.ts';
 import { createLogin, type LoginEvents } from './login/login.ts';
 import { describeError, type Log } from './observability/log.ts';
@@ -105,10 +106,10 @@ interface Parts {
 
 function joinRooms(parts: Parts): App {
   const { config, log, clock, metrics, storage, keys, audit, cookieKeys, fetchPublic } = parts;
-  const { issuer, hostedDomains, sessionSeconds, longestTokenSeconds, trustedProxies } = config;
+  const { issuer, hostedDomains, sessionSeconds, sessionIdleSeconds, longestTokenSeconds, trustedProxies } = config;
   const domains = { hosted: hostedDomains, upstream: config.upstreams.flatMap((upstream) => upstream.domains).filter((domain) => !isConsumerDomain(domain)) };
   const accounts = createAccounts({ store: storage.accounts, groups: storage.groups, domains, clock });
-  const sessions = createSessions({ store: storage.sessions, clock });
+  const sessions = createSessions({ store: storage.sessions, browsers: storage.browserSessions, idleSeconds: sessionIdleSeconds, clock });
   const people = createPeople({ store: storage.people, find: (id) => accounts.lookUp(id), endSessions: (accountId) => sessions.endAll(accountId) });
   const identities = createIdentities({ store: storage.identities, domains, people, clock });
   const directory = createDirectory({ store: storage.people, groups: storage.directoryGroups, people, clock });
@@ -123,16 +124,16 @@ function joinRooms(parts: Parts): App {
     events: createLimiterEvents(log, metrics),
   });
   const protocol = createIssuer({
-    issuer, sessionSeconds, longestTokenSeconds, trustedProxies, rings: config.keys.rings, cookieKeys, keys, accounts, sessions, clients, audiences, audit, clock,
-    durable: storage.durable, fetchPublic, volatile: storage.volatile, transient: storage.transient, devicePages: pages,
+    issuer, sessionSeconds, sessionIdleSeconds, longestTokenSeconds, trustedProxies, rings: config.keys.rings, cookieKeys, keys, accounts, sessions, clients, audiences, audit, clock,
+    durable: storage.durable, fetchPublic, volatile: storage.volatile, devicePages: pages,
     events: createProviderEvents(log, metrics, limiter),
-    findAccountWait: (accountId) => limiter.findAccountWait(ACCOUNT_RULE, accountId),
+    limiter, findAccountWait: (accountId) => limiter.findWait(ACCOUNT_RULE, accountId),
     renderErrorPage: (error) => renderProtocolError(pages, error),
     renderSignOutPage: (options) => pages.renderSignOutPage(options),
     renderSignedOutPage: () => pages.renderSignedOutPage(),
     renderPostingPage: (posting) => pages.renderPostingPage(posting),
   });
-  const browser = createBrowserGroup({ ...parts, accounts, identities, sessions, clients, protocol, pages, assets });
+  const browser = createBrowserGroup({ ...parts, accounts, identities, sessions, clients, protocol, limiter, pages, assets });
   const admin = createAdminGroup({ ...parts, accounts, people, identities, scimTokens, clients, audiences }, protocol);
   const scim = createScimGroup({ ...parts, directory, scimTokens, audiences });
   const health = createHealth(async () => {
@@ -187,18 +188,19 @@ interface BrowserParts extends Parts {
   readonly sessions: Sessions;
   readonly clients: Clients;
   readonly protocol: Issuer;
+  readonly limiter: Limiter;
   readonly pages: Pages;
   readonly assets: Assets;
 }
 
-function createBrowserGroup({ config, clock, log, metrics, storage, audit, accounts, identities, sessions, clients, protocol, pages, assets }: BrowserParts): Group {
+function createBrowserGroup({ config, clock, log, metrics, storage, audit, accounts, identities, sessions, clients, protocol, limiter, pages, assets }: BrowserParts): Group {
   const koa = new Koa();
   koa.silent = true; // login/ answers its own trouble; what is left is a client that hung up
   const { issuer } = config;
   const passkeys = createPasskeys({ store: storage.passkeys, clock });
   const router = createLogin({
-    issuer, accounts, passkeys, identities, sessions, clients, upstreams: config.upstreams, sessionSeconds: config.sessionSeconds, deviceLoginForbidden: config.deviceLoginForbidden,
-    pages, assets, clock, interactions: protocol.interactions, browserSessions: protocol.browserSessions, verifyPerson: protocol.verifyPerson,
+    issuer, accounts, passkeys, identities, sessions, clients, upstreams: config.upstreams, sessionSeconds: config.sessionSeconds, trustedProxies: config.trustedProxies, deviceLoginForbidden: config.deviceLoginForbidden,
+    pages, assets, clock, limiter, interactions: protocol.interactions, browserSessions: protocol.browserSessions, verifyPerson: protocol.verifyPerson,
     transient: storage.transient, attestationRoots: config.attestationRoots, events: createLoginEvents(log, metrics, audit, clock),
   });
   koa.use(router.routes());
@@ -355,7 +357,7 @@ function createLimiterEvents(log: Log, metrics: Metrics): LimiterOptions['events
 function renderLimited(pages: Pages, seconds: number): string {
   return pages.renderErrorPage({
     title: 'Too many attempts',
-    message: `Too many requests came from your network. Try again in ${seconds < 120 ? `${seconds} seconds` : `${Math.ceil(seconds / 60)} minutes`}.`,
+    message: `Too many requests came from your network. Try again in ${describeWait(seconds)}.`,
     hint: 'If you did nothing out of the ordinary, somebody on the same network may have. Tell an administrator if it goes on.',
     reference: 'too_many_requests',
   });
@@ -422,7 +424,7 @@ function createAuditEvents(log: Log, metrics: Metrics): AuditEvents {
 function createProviderEvents(log: Log, metrics: Metrics, limiter: Limiter): ProviderEvents {
   return {
     onIssued: (issued) => {
-      if (issued.accountId !== undefined) limiter.countAccount(ACCOUNT_RULE, issued.accountId, TOKENS_OF_AN_ACCOUNT);
+      if (issued.accountId !== undefined) limiter.count({ rule: ACCOUNT_RULE, who: issued.accountId, allowance: TOKENS_OF_AN_ACCOUNT });
       metrics.countIssued(issued.audience ?? '');
       if (issued.clause?.startsWith('audit mode') === true) metrics.countWouldDeny(issued.audience ?? '');
       log.info(issued, 'token exchanged');

@@ -27,7 +27,7 @@ export { createPasskeys, type NewPasskey, type Passkey, type Passkeys } from './
 export { createPeople, type EndSessions, type People, type Person } from './people.ts';
 export { createScimTokens, SCIM_SCOPES, type ScimScope, type ScimToken, type ScimTokens } from './scim_tokens.ts';
 export type { NewService, Services } from './services.ts';
-export { createSessions, type Sessions, type SessionUse } from './sessions.ts';
+export { createSessions, type BrowserSignIn, type BrowserSignIns, type BrowserUse, type Sessions, type SessionUse } from './sessions.ts';
 
 export type Invitation = InvitationRecord;
 

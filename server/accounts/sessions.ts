@@ -1,42 +1,77 @@
 import { hashValue } from '../crypto/digest.ts';
 import { addSeconds, type Clock } from '../lib/clock.ts';
-import type { SessionEnd, SessionRecord, SessionStore } from '../storage/storage.ts';
+import type { BrowserSessionEnd, BrowserSessionRecord, BrowserSessionStore, SessionEnd, SessionRecord, SessionStore } from '../storage/storage.ts';
 
-/** Where an account is signed in. A session is a grant: what ends it ends refresh and exchange on every instance, with the next request. */
+/**
+ * Where an account is signed in. A client's session is a grant: what ends it ends refresh and exchange on every instance,
+ * with the next request. A browser's counts while its row does, whatever its cookie leads to.
+ */
 export interface Sessions {
   /** Begins it, or says where and when it was used again. Throws Unavailable: a session that nobody could see or end is none. */
   note(use: SessionUse): Promise<void>;
-  /** Those that live. */
+  /** Those of clients that live. */
   list(accountId: string): Promise<readonly SessionRecord[]>;
-  /** Those that were ended for a reason the person should know, and would have lived still. */
+  /** Those of clients that were ended for a reason the person should know, and would have lived still. */
   listEnded(accountId: string): Promise<readonly SessionRecord[]>;
   /** Ends one of the account's. False when it has no such session that lives. */
   end(accountId: string, grantId: string, by: SessionEnd): Promise<boolean>;
   /** Ends what lives by a grant that is over. */
   endGrant(grantId: string, by: SessionEnd): Promise<void>;
-  /** Ends all of them but those in `except`: how many. */
-  endAll(accountId: string, by?: SessionEnd, except?: readonly string[]): Promise<number>;
+  readonly browsers: BrowserSignIns;
+  /** Ends all of them, clients' and browsers', but those in `except` (grants, browsers' ids): how many. */
+  endAll(accountId: string, by?: BrowserSessionEnd, except?: readonly string[]): Promise<number>;
 }
 
-export interface SessionUse {
-  readonly grantId: string;
-  readonly accountId: string;
-  readonly clientId: string;
-  readonly endsAt: Date;
+export type BrowserSignIn = BrowserSessionRecord;
+
+export interface BrowserSignIns {
+  /** Begins it, or says where and when it was used again; a sign-in lasts as long as it did at its beginning. False: it has ended, and counts no more. */
+  note(use: BrowserUse): Promise<boolean>;
+  /** One that lives. */
+  find(id: string): Promise<BrowserSignIn | undefined>;
+  list(accountId: string): Promise<readonly BrowserSignIn[]>;
+  /** Ends one of the account's. False when it has no such browser that is signed in. */
+  end(accountId: string, id: string, by: BrowserSessionEnd): Promise<boolean>;
+}
+
+interface Origin {
   readonly ip: string | undefined;
   readonly userAgent: string | undefined;
 }
 
+export interface SessionUse extends Origin {
+  readonly grantId: string;
+  readonly accountId: string;
+  readonly clientId: string;
+  readonly endsAt: Date;
+}
+
+export interface BrowserUse extends Origin {
+  readonly id: string;
+  readonly accountId: string;
+  /** When the person showed who they are. */
+  readonly authenticatedAt: Date;
+  /** When it would end if it began now. */
+  readonly endsAt: Date;
+}
+
 const LONGEST_USER_AGENT = 300;
 
-export function createSessions({ store, clock }: { store: SessionStore; clock: Clock }): Sessions {
+export interface SessionDependencies {
+  readonly store: SessionStore;
+  readonly browsers: BrowserSessionStore;
+  /** After how long without use a browser is signed out. */
+  readonly idleSeconds: number;
+  readonly clock: Clock;
+}
+
+export function createSessions({ store, browsers, idleSeconds, clock }: SessionDependencies): Sessions {
   const end = (grantIds: readonly string[], by: SessionEnd) => store.end(grantIds.map((grantId) => ({ grantId, grantHash: hashValue(grantId) })), by, clock.now());
   const listLiving = async (accountId: string) => (await store.list(accountId, clock.now())).filter(({ endedAt }) => endedAt === undefined);
   return {
-    note: ({ userAgent, ...use }) => {
+    note: (use) => {
       const now = clock.now();
-      // No control characters: this is shown to people.
-      return store.note({ ...use, userAgent: userAgent?.replace(/\p{Cc}/gu, ' ').slice(0, LONGEST_USER_AGENT), startedAt: now, usedAt: now });
+      return store.note({ ...use, userAgent: tidy(use.userAgent), startedAt: now, usedAt: now });
     },
     list: listLiving,
     // A day longer: whoever comes back in the morning is told.
@@ -48,9 +83,37 @@ export function createSessions({ store, clock }: { store: SessionStore; clock: C
     endGrant: async (grantId, by) => {
       await end([grantId], by);
     },
+    browsers: {
+      ...createBrowserReaders(browsers, idleSeconds, clock),
+      note: (use) => {
+        const now = clock.now();
+        return browsers.note({ ...use, userAgent: tidy(use.userAgent), startedAt: now, usedAt: now });
+      },
+      end: (accountId, id, by) => browsers.end(accountId, id, by, clock.now()),
+    },
     endAll: async (accountId, by = 'admin', except = []) => {
+      // Browsers first: one that is signed in begins sessions of clients.
+      const ended = await browsers.endAll(accountId, by, clock.now(), except);
       const grantIds = (await listLiving(accountId)).map(({ grantId }) => grantId).filter((grantId) => !except.includes(grantId));
-      return grantIds.length === 0 ? 0 : end(grantIds, by);
+      return ended + (grantIds.length === 0 ? 0 : await end(grantIds, by));
     },
   };
+}
+
+function createBrowserReaders(browsers: BrowserSessionStore, idleSeconds: number, clock: Clock): Pick<BrowserSignIns, 'find' | 'list'> {
+  const moment = () => ({ now: clock.now(), usedAfter: addSeconds(clock.now(), -idleSeconds) });
+  /** It ends earlier where it is not used. */
+  const withEnd = (record: BrowserSignIn): BrowserSignIn => ({ ...record, endsAt: new Date(Math.min(record.endsAt.getTime(), addSeconds(record.usedAt, idleSeconds).getTime())) });
+  return {
+    find: async (id) => {
+      const record = await browsers.find(id, moment());
+      return record === undefined ? undefined : withEnd(record);
+    },
+    list: async (accountId) => (await browsers.list(accountId, moment())).map(withEnd),
+  };
+}
+
+/** No control characters: this is shown to people. */
+function tidy(userAgent: string | undefined): string | undefined {
+  return userAgent?.replace(/\p{Cc}/gu, ' ').slice(0, LONGEST_USER_AGENT);
 }

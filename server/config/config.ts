@@ -31,6 +31,8 @@ export interface Config {
   /** PEM. */
   readonly attestationRoots: readonly string[];
   readonly sessionSeconds: number;
+  /** After how long without use a sign-in is over. */
+  readonly sessionIdleSeconds: number;
   readonly longestTokenSeconds: number;
   readonly keys: KeyConfig;
   /** How long the issuance record is kept. */
@@ -117,6 +119,7 @@ function toConfig(env: Environment): Config {
     upstreams: env.VOUCH_UPSTREAMS,
     attestationRoots: env.VOUCH_ATTESTATION_ROOTS,
     sessionSeconds: env.VOUCH_SESSION_SECONDS,
+    sessionIdleSeconds: env.VOUCH_SESSION_IDLE_SECONDS ?? env.VOUCH_SESSION_SECONDS,
     longestTokenSeconds: env.VOUCH_LONGEST_TOKEN_SECONDS,
     keys: Object.freeze({
       rings: env.VOUCH_KEY_ALGORITHMS,

@@ -170,6 +170,10 @@ export const environmentSchema = z.object({
   VOUCH_SESSION_SECONDS: variable(wholeNumber(300, 86_400).default(28_800), {
     description: 'How long a sign-in lasts at the most; no token outlives it.',
   }),
+  // More than the life of an access token, after which a command line that is at work comes again.
+  VOUCH_SESSION_IDLE_SECONDS: variable(wholeNumber(900, 86_400).optional(), {
+    description: 'After how long without use a sign-in is over: of a command line that was not refreshed, of a browser that was not seen; 900 at least.', defaultText: 'none: `VOUCH_SESSION_SECONDS` ends it',
+  }),
   VOUCH_LONGEST_TOKEN_SECONDS: variable(wholeNumber(5, 3_600).default(3_600), {
     description: 'No token lives longer, whatever its audience says.',
   }),
@@ -212,7 +216,7 @@ export const environmentSchema = z.object({
   }),
   VOUCH_RATE_LIMIT_SCALE: variable(
     z.string().refine((text) => /^\d{1,7}(\.\d{1,3})?$/.test(text) && Number(text) >= 0.1 && Number(text) <= 1_000_000, { error: 'must be a number from 0.1 to 1000000' }).transform(Number).default(1),
-    { description: 'Multiplies every rate limit. Raise it where many people share one address; discovery and the JWKS are never limited.' },
+    { description: 'Multiplies every rate limit but those of device login. Raise it where many people share one address; discovery and the JWKS are never limited.' },
   ),
   VOUCH_TRUSTED_PROXIES: variable(wholeNumber(0, 10).default(0), {
     description: 'How many proxies of yours stand in front, each of which adds to `X-Forwarded-For`; 0 reads the connection’s own address.',

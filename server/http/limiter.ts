@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock } from '../lib/clock.ts';
-import type { Allowance, Limits } from '../lib/limits.ts';
+import { describeWait, type Allowance, type Limits } from '../lib/limits.ts';
 import { nameCaller, readAddress } from './address.ts';
 import type { Group } from './front.ts';
 import { sendJson } from './reply.ts';
@@ -9,7 +9,8 @@ import { applyBrowserHeaders } from './security_headers.ts';
 /*
  * Rate limits. A request is held up only by what is known in this process already. What it counts is gathered and told to
  * Redis a moment later, so that no answer waits and a flood costs a few questions a second: who goes over a limit gets a
- * moment more than it.
+ * moment more than it. Where that moment would be worth something, to who guesses what a person types, it is counted first
+ * and answered then (`take`).
  */
 
 /** What one network (an IPv4 address, an IPv6 /64) may do. */
@@ -37,13 +38,27 @@ export interface LimiterOptions {
   };
 }
 
+/** Whom a limit counts, by which rule, and how much they may. */
+export interface Share {
+  readonly rule: string;
+  /** A network, an account, or what else the rule goes by; shown in the log. */
+  readonly who: string;
+  readonly allowance: Allowance;
+}
+
 export interface Limiter {
   /** Answers a request of a caller who is over a limit, with 429; false for everybody else, whom it counts. */
   readonly answer: Group;
-  /** Counts one for an account. */
-  countAccount(rule: string, accountId: string, allowance: Allowance): void;
-  /** Seconds for which the account is held up; undefined when it is not. */
-  findAccountWait(rule: string, accountId: string): number | undefined;
+  /** Counts one for somebody whom the rule knows otherwise than by their network: an account, an identity. */
+  count(share: Share): void;
+  /** Seconds for which they are held up; undefined when they are not. */
+  findWait(rule: string, who: string): number | undefined;
+  /**
+   * Counts one for each of `shares` before it is known whether it was deserved, so that a hundred at once are a hundred. The
+   * allowance is what it says, whatever the scale: it is no matter of load. Seconds to wait when one of them has had its
+   * share; else what takes it back.
+   */
+  take(shares: readonly Share[]): Promise<{ readonly waitSeconds: number } | { readonly giveBack: () => Promise<void> }>;
 }
 
 interface Counted {
@@ -72,14 +87,16 @@ export function createLimiter(options: LimiterOptions): Limiter {
     heldUp.delete(`${rule} ${who}`);
     return undefined;
   };
-  const tell = async ({ rule, who, allowance: { points, seconds }, times }: Counted) => {
-    const waitMs = await limits.take(rule, who, { points: Math.max(1, Math.round(points * scale)), seconds }, times);
-    if (waitMs === undefined || waitMs <= 0) return;
+  const holdUp = (rule: string, who: string, waitMs: number) => {
     const isNew = findWait(rule, who) === undefined;
     // The oldest goes: whoever fills this up must not fill the memory.
     if (heldUp.size >= MOST_KEPT) heldUp.delete(heldUp.keys().next().value ?? '');
     heldUp.set(`${rule} ${who}`, now() + waitMs);
     if (isNew) events.onLimited({ rule, who, seconds: Math.ceil(waitMs / 1000) });
+  };
+  const tell = async ({ rule, who, allowance: { points, seconds }, times }: Counted) => {
+    const waitMs = await limits.take(rule, who, { points: Math.max(1, Math.round(points * scale)), seconds }, times);
+    if (waitMs !== undefined && waitMs > 0) holdUp(rule, who, waitMs);
   };
   const counted = new Map<string, Counted>();
   const count = (rule: string, who: string, allowance: Allowance) => {
@@ -116,15 +133,28 @@ export function createLimiter(options: LimiterOptions): Limiter {
       }
       return false;
     },
-    countAccount: count,
-    findAccountWait: findWait,
+    count: ({ rule, who, allowance }) => {
+      count(rule, who, allowance);
+    },
+    findWait,
+    take: async (shares) => {
+      const waits = await Promise.all(shares.map(async ({ rule, who, allowance }) => ({ rule, who, waitMs: await limits.take(rule, who, allowance, 1) })));
+      const over = waits.flatMap(({ waitMs, ...share }) => (waitMs === undefined || waitMs <= 0 ? [] : [{ ...share, waitMs }]));
+      for (const { rule, who, waitMs } of over) holdUp(rule, who, waitMs);
+      if (over.length > 0) return { waitSeconds: Math.ceil(Math.max(...over.map(({ waitMs }) => waitMs)) / 1000) };
+      return {
+        giveBack: async () => {
+          await Promise.all(shares.map(({ rule, who, allowance }) => limits.giveBack(rule, who, allowance, 1)));
+        },
+      };
+    },
   };
 }
 
 function refuse(request: IncomingMessage, response: ServerResponse, seconds: number, renderLimitedPage: LimiterOptions['renderLimitedPage']): void {
   response.setHeader('Retry-After', String(seconds));
   if (!(request.headers.accept ?? '').includes('text/html')) {
-    sendJson(response, 429, { error: 'temporarily_unavailable', error_description: `too many requests from this network; try again in ${seconds} s` });
+    sendJson(response, 429, { error: 'temporarily_unavailable', error_description: `Too many requests came from your network. Try again in ${describeWait(seconds)}.` });
     return;
   }
   applyBrowserHeaders(response, { formAction: "'none'" });

@@ -3,28 +3,30 @@ import type { Clients } from '../clients/clients.ts';
 import { hashValue } from '../crypto/digest.ts';
 import { addSeconds, toUnixSeconds, type Clock } from '../lib/clock.ts';
 import type { Artifact, ArtifactStore, DurableArtifactStore, JsonObject } from '../storage/storage.ts';
-import { claimCode, DEVICE_CODE_MODEL, findStoredId, forgetAt, isUserCode, toHandle, toStoredId } from './device_codes.ts';
-import { toProtocolError } from './failure.ts';
-import { isInRefreshWindow } from './refresh_window.ts';
+import { isInAnswerWindow } from './answer_window.ts';
+import { createBrowserSessionAdapter, type BrowserSessionDependencies } from './browser_sessions.ts';
+import { claimCode, DEVICE_CODE_MODEL, findStoredId, forgetAt, isHandle, isUserCode, toHandle, toStoredId } from './device_codes.ts';
+import { guardProtocol } from './failure.ts';
 import { createReplays } from './replays.ts';
 
-export interface AdapterDependencies {
+export interface AdapterDependencies extends BrowserSessionDependencies {
   readonly durable: DurableArtifactStore;
   readonly volatile: ArtifactStore;
   readonly clients: Clients;
-  readonly clock: Clock;
 }
 
 /** What must be used once, or must not be lost, lives in Postgres; the rest may vanish with Redis. */
 const DURABLE = new Set(['Grant', 'AuthorizationCode', 'RefreshToken', DEVICE_CODE_MODEL]);
 
 /** Gives oidc-provider its storage: a client is looked up in our records, everything else is an artifact. */
-export function createAdapterFactory({ durable, volatile, clients, clock }: AdapterDependencies): (model: string) => Adapter {
+export function createAdapterFactory(dependencies: AdapterDependencies): (model: string) => Adapter {
+  const { durable, volatile, clients, clock } = dependencies;
   return (model) => {
     if (model === 'Client') return createClientAdapter(clients, clock);
     if (model === 'ReplayDetection') return createReplayAdapter(createReplays({ volatile, durable }), clock);
     const adapter = createArtifactAdapter(model, DURABLE.has(model) ? durable : volatile, clock);
-    return model === DEVICE_CODE_MODEL ? { ...adapter, ...createDeviceCodeAdapter(durable) } : adapter;
+    if (model === 'Session') return { ...adapter, ...createBrowserSessionAdapter(adapter, dependencies) };
+    return model === DEVICE_CODE_MODEL ? { ...adapter, ...createDeviceCodeAdapter(durable, clock) } : adapter;
   };
 }
 
@@ -44,7 +46,7 @@ function createClientAdapter(clients: Clients, clock: Clock): Adapter {
     throw new TypeError('clients are registered in clients/, not by the protocol');
   };
   return {
-    find: (id) => guard(async () => addWindow(toMutable(await clients.find(id)), clock)),
+    find: (id) => guardProtocol(async () => addWindow(toMutable(await clients.find(id)), clock)),
     upsert: readOnly, consume: readOnly, destroy: readOnly, revokeByGrantId: readOnly, findByUid: readOnly, findByUserCode: readOnly,
   };
 }
@@ -55,9 +57,9 @@ function createReplayAdapter(replays: Pick<ArtifactStore, 'add' | 'find'>, clock
     throw new TypeError('what was used is only noted and looked up');
   };
   return {
-    find: (id) => guard(async () => ((await replays.find('ReplayDetection', hashValue(id))) === undefined ? undefined : { jti: id })),
+    find: (id) => guardProtocol(async () => ((await replays.find('ReplayDetection', hashValue(id))) === undefined ? undefined : { jti: id })),
     upsert: (id, _payload, expiresIn) =>
-      guard(async () => {
+      guardProtocol(async () => {
         if (!(await replays.add('ReplayDetection', hashValue(id), { payload: {} }, addSeconds(clock.now(), Math.max(1, expiresIn ?? 3600))))) {
           throw new errors.InvalidClient('its client assertion or DPoP proof was used before');
         }
@@ -72,11 +74,11 @@ function createReplayAdapter(replays: Pick<ArtifactStore, 'add' | 'find'>, clock
  */
 function createArtifactAdapter(model: string, store: ArtifactStore, clock: Clock): Adapter {
   // Within the window the library does not see that it was used: it would end the session. It cannot use it again all the same.
-  const mayRepeat = (consumedAt: Date) => model === 'RefreshToken' && isInRefreshWindow(consumedAt, clock);
+  const mayRepeat = (consumedAt: Date) => model === 'RefreshToken' && isInAnswerWindow(consumedAt, clock);
   const restore = (artifact: Artifact | undefined, jti?: string) => toPayload(artifact, jti, mayRepeat);
   return {
     upsert: (id, { jti: _jti, consumed: _consumed, ...payload }, expiresIn) =>
-      guard(async () => {
+      guardProtocol(async () => {
         const expiresAt = expiresIn !== undefined && expiresIn > 0 ? addSeconds(clock.now(), expiresIn) : undefined;
         const artifact: Artifact = {
           payload: toJson(payload),
@@ -86,35 +88,37 @@ function createArtifactAdapter(model: string, store: ArtifactStore, clock: Clock
         };
         await store.put(model, hashValue(id), artifact, expiresAt);
       }),
-    find: (id) => guard(async () => restore(await store.find(model, hashValue(id)), id)),
-    findByUid: (uid) => guard(async () => restore(await store.findByUid(model, uid))),
-    findByUserCode: (userCode) => guard(async () => restore(await store.findByUserCode(model, userCode))),
+    find: (id) => guardProtocol(async () => restore(await store.find(model, hashValue(id)), id)),
+    findByUid: (uid) => guardProtocol(async () => restore(await store.findByUid(model, uid))),
+    findByUserCode: (userCode) => guardProtocol(async () => restore(await store.findByUserCode(model, userCode))),
     consume: (id) =>
-      guard(async () => {
+      guardProtocol(async () => {
         if (!(await store.consume(model, hashValue(id)))) throw new errors.InvalidGrant('it was used before');
       }),
-    destroy: (id) => guard(() => store.remove(model, hashValue(id))),
-    revokeByGrantId: (grantId) => guard(() => store.revokeByGrantId(model, grantId)),
+    destroy: (id) => guardProtocol(() => store.remove(model, hashValue(id))),
+    revokeByGrantId: (grantId) => guardProtocol(() => store.revokeByGrantId(model, grantId)),
   };
 }
 
 /** The same for device codes, which a device finds by the code and a browser by the user code (device_codes.ts). */
-function createDeviceCodeAdapter(store: ArtifactStore): Pick<Adapter, 'upsert' | 'find' | 'findByUserCode'> {
+function createDeviceCodeAdapter(store: ArtifactStore, clock: Clock): Pick<Adapter, 'upsert' | 'find' | 'findByUserCode'> {
   return {
     upsert: (code, { jti: _jti, consumed: _consumed, ...payload }) =>
-      guard(async () => {
+      guardProtocol(async () => {
         const [id, until] = [toStoredId(code), forgetAt(payload)];
         if (until === undefined) throw new TypeError('a device code expires');
         await claimCode(store, id, payload, until);
         await store.put(DEVICE_CODE_MODEL, id, { payload: { ...toJson(payload), storedId: id }, grantId: payload.grantId, userCode: payload.userCode }, until);
       }),
     find: (code) =>
-      guard(async () => {
+      guardProtocol(async () => {
         const id = findStoredId(code);
-        return id === undefined ? undefined : toPayload(await store.find(DEVICE_CODE_MODEL, id), code);
+        // For the device that shows the code itself the window is as for a refresh token; its person sees that it was used.
+        const mayRepeat = (consumedAt: Date) => !isHandle(code) && isInAnswerWindow(consumedAt, clock);
+        return id === undefined ? undefined : toPayload(await store.find(DEVICE_CODE_MODEL, id), code, mayRepeat);
       }),
     findByUserCode: (userCode) =>
-      guard(async () => {
+      guardProtocol(async () => {
         // Most of what is typed wrong is not asked of the database.
         const artifact = isUserCode(userCode) ? await store.findByUserCode(DEVICE_CODE_MODEL, userCode) : undefined;
         return toPayload(artifact, toHandle(artifact?.payload.storedId));
@@ -130,14 +134,6 @@ function toPayload(artifact: Artifact | undefined, jti?: string, mayRepeat: (con
     ...(jti === undefined ? {} : { jti }),
     ...(consumedAt === undefined || mayRepeat(consumedAt) ? {} : { consumed: toUnixSeconds(consumedAt) }),
   };
-}
-
-async function guard<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    throw toProtocolError(error);
-  }
 }
 
 /** Drops what JSON cannot carry, as `undefined` members, and the browser's session cookie, which the library does not read back. */

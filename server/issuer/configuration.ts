@@ -20,6 +20,8 @@ import { toSigningKeys } from './signing_key.ts';
 export interface ConfigurationOptions extends AdapterDependencies, DeviceFlowOptions {
   readonly issuer: string;
   readonly sessionSeconds: number;
+  /** After how long without use a session is over. */
+  readonly sessionIdleSeconds: number;
   readonly longestTokenSeconds: number;
   readonly cookieKeys: readonly string[];
   readonly accounts: Accounts;
@@ -46,7 +48,7 @@ const JWKS_TIMEOUT_MS = 2_500;
 
 /** Everything oidc-provider is told. It clones this: a change of keys means a new provider (issuer/provider.ts). */
 export function createConfiguration(options: ConfigurationOptions, snapshot: KeySnapshot): Configuration {
-  const { issuer, sessionSeconds, longestTokenSeconds, cookieKeys } = options;
+  const { issuer, sessionSeconds, sessionIdleSeconds, longestTokenSeconds, cookieKeys } = options;
   return {
     adapter: createAdapterFactory(options),
     jwks: { keys: toSigningKeys(snapshot) },
@@ -91,7 +93,7 @@ export function createConfiguration(options: ConfigurationOptions, snapshot: Key
       AccessToken: (ctx, token) => Math.min(ACCESS_TOKEN_SECONDS, token.resourceServer?.accessTokenTTL ?? ACCESS_TOKEN_SECONDS, longestTokenSeconds, secondsOfGrantLeft(ctx, options)),
       ClientCredentials: (_ctx, token) => Math.min(ACCESS_TOKEN_SECONDS, token.resourceServer?.accessTokenTTL ?? ACCESS_TOKEN_SECONDS, longestTokenSeconds),
       IdToken: (ctx) => Math.min(ID_TOKEN_SECONDS, longestTokenSeconds, secondsOfGrantLeft(ctx, options)),
-      RefreshToken: (ctx) => secondsOfGrantLeft(ctx, options),
+      RefreshToken: (ctx) => Math.min(sessionIdleSeconds, secondsOfGrantLeft(ctx, options)),
       AuthorizationCode: CODE_SECONDS,
       DeviceCode: DEVICE_CODE_SECONDS,
       Interaction: INTERACTION_SECONDS,

@@ -34,8 +34,12 @@ export class CodeTaken extends errors.CustomOIDCProviderError {
 
 /** The id that a code or a handle is stored under; undefined for a handle where none may be used. */
 export function findStoredId(codeOrHandle: string): string | undefined {
-  if (!codeOrHandle.startsWith(HANDLE_MARK)) return hashValue(codeOrHandle);
+  if (!isHandle(codeOrHandle)) return hashValue(codeOrHandle);
   return BROWSER_ROUTES.has(Provider.ctx?.oidc.route ?? '') ? readHandle(codeOrHandle) : undefined;
+}
+
+export function isHandle(codeOrHandle: string): boolean {
+  return codeOrHandle.startsWith(HANDLE_MARK);
 }
 
 function readHandle(handle: string): string {
@@ -44,7 +48,7 @@ function readHandle(handle: string): string {
 
 /** What the row keeps beside the library's payload, and what `findByUserCode` gives the library as its code. */
 export function toStoredId(codeOrHandle: string): string {
-  return codeOrHandle.startsWith(HANDLE_MARK) ? readHandle(codeOrHandle) : hashValue(codeOrHandle);
+  return isHandle(codeOrHandle) ? readHandle(codeOrHandle) : hashValue(codeOrHandle);
 }
 
 export function toHandle(storedId: unknown): string {

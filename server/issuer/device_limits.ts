@@ -2,10 +2,10 @@ import type { KoaContextWithOIDC } from 'oidc-provider';
 import type { Audit } from '../audit/audit.ts';
 import { hashValue } from '../crypto/digest.ts';
 import { nameCaller, readAddress } from '../http/address.ts';
+import type { Limiter } from '../http/limiter.ts';
 import { isSameOrigin } from '../http/origin.ts';
 import { addSeconds, type Clock } from '../lib/clock.ts';
-import { Unavailable } from '../lib/errors.ts';
-import type { ArtifactStore, TransientStore } from '../storage/storage.ts';
+import type { ArtifactStore } from '../storage/storage.ts';
 import type { DevicePages } from './device_flow.ts';
 import { originOf } from './issuance.ts';
 import { ROUTES } from './routes.ts';
@@ -20,7 +20,7 @@ export interface DeviceLimitOptions {
   readonly clock: Clock;
   readonly trustedProxies: number;
   readonly volatile: Pick<ArtifactStore, 'add'>;
-  readonly transient: Pick<TransientStore, 'count'>;
+  readonly limiter: Pick<Limiter, 'take'>;
   readonly devicePages: Pick<DevicePages, 'renderDeviceCodePage'>;
   readonly renderErrorPage: (error: { code: string; description: string | undefined }) => string;
 }
@@ -45,38 +45,16 @@ export function paceDevices({ volatile, clock }: DeviceLimitOptions) {
 }
 
 const WINDOW_SECONDS = 600;
-const MOST_BY_BROWSER = 10;
-const MOST_BY_ADDRESS = 50;
-const MOST_REQUESTS = 100;
-
-interface Limit {
-  /** Counts one for each of `callers`. Undefined when one of them has had its share; else what takes it back. */
-  take(callers: readonly { readonly name: string; readonly most: number }[]): Promise<{ giveBack(): Promise<void> } | undefined>;
-}
-
-/** Counts before it is known whether the count was deserved, so that a hundred guesses at once are a hundred. */
-function createLimit(transient: Pick<TransientStore, 'count'>, what: string): Limit {
-  const add = (name: string, by: number) => transient.count(`${what}:${name}`, WINDOW_SECONDS, by);
-  return {
-    take: async (callers) => {
-      const sums = await Promise.all(callers.map(({ name }) => add(name, 1)));
-      if (callers.some(({ most }, index) => (sums[index] ?? 0) > most)) return undefined;
-      return {
-        giveBack: async () => {
-          await Promise.all(callers.map(({ name }) => add(name, -1)));
-        },
-      };
-    },
-  };
-}
+const GUESSES_OF_A_BROWSER = { rule: 'user codes of a browser', allowance: { points: 10, seconds: WINDOW_SECONDS } };
+const GUESSES_OF_A_NETWORK = { rule: 'user codes of a network', allowance: { points: 50, seconds: WINDOW_SECONDS } };
+const REQUESTS_OF_A_NETWORK = { rule: 'device requests of a network', allowance: { points: 100, seconds: WINDOW_SECONDS } };
 
 /**
  * Nobody guesses user codes: a browser may be wrong ten times in ten minutes, an address (IPv6: a /64) fifty times. There
  * is nothing to count by the code, since a wrong one is nobody's. A code that exists is given back.
  */
 export function limitGuesses(options: DeviceLimitOptions, sessionCookie: string) {
-  const { issuer, transient, trustedProxies, audit, clock, devicePages } = options;
-  const limit = createLimit(transient, 'user-code');
+  const { issuer, limiter, trustedProxies, audit, clock, devicePages } = options;
   return async (ctx: KoaContextWithOIDC, next: Next) => {
     if (ctx.path !== ROUTES.device || ctx.method !== 'POST') {
       await next();
@@ -87,17 +65,13 @@ export function limitGuesses(options: DeviceLimitOptions, sessionCookie: string)
       return;
     }
     const cookie = ctx.cookies.get(sessionCookie, { signed: false });
-    const taken = await orUnavailable(limit.take([
-      { name: `address:${nameCaller(readAddress(ctx.req, trustedProxies))}`, most: MOST_BY_ADDRESS },
-      ...(cookie === undefined ? [] : [{ name: `browser:${hashValue(cookie)}`, most: MOST_BY_BROWSER }]),
-    ]));
-    if (taken === 'unavailable') {
-      refuse(ctx, options, 503, 'temporarily_unavailable', 'We cannot reach our storage just now. Try again in a moment.');
-      return;
-    }
-    if (taken === undefined) {
+    const taken = await limiter.take([
+      { ...GUESSES_OF_A_NETWORK, who: nameCaller(readAddress(ctx.req, trustedProxies)) },
+      ...(cookie === undefined ? [] : [{ ...GUESSES_OF_A_BROWSER, who: hashValue(cookie) }]),
+    ]);
+    if ('waitSeconds' in taken) {
       audit.note({ kind: 'refusal', event: 'device_login', at: clock.now(), ...originOf(ctx, trustedProxies), code: 'too_many_codes', reason: 'too many user codes that nobody has' });
-      ctx.set('Retry-After', String(WINDOW_SECONDS));
+      ctx.set('Retry-After', String(taken.waitSeconds));
       ctx.status = 429;
       ctx.type = 'html';
       ctx.body = devicePages.renderDeviceCodePage({ action: ROUTES.device, xsrf: undefined, problem: 'tooMany' });
@@ -105,22 +79,20 @@ export function limitGuesses(options: DeviceLimitOptions, sessionCookie: string)
     }
     await next();
     const oidc = ctx.oidc as KoaContextWithOIDC['oidc'] | undefined;
-    if (oidc?.entities.DeviceCode !== undefined) await taken.giveBack().catch(() => undefined);
+    if (oidc?.entities.DeviceCode !== undefined) await taken.giveBack();
   };
 }
 
 /** Each request for a code writes a row, and anybody may send one: an address may do so a hundred times in ten minutes. */
-export function limitDeviceRequests({ transient, trustedProxies }: DeviceLimitOptions) {
-  const limit = createLimit(transient, 'device-request');
+export function limitDeviceRequests({ limiter, trustedProxies }: DeviceLimitOptions) {
   return async (ctx: KoaContextWithOIDC, next: Next) => {
-    const isOver = ctx.path === ROUTES.deviceAuthorization
-      && (await orUnavailable(limit.take([{ name: nameCaller(readAddress(ctx.req, trustedProxies)), most: MOST_REQUESTS }]))) === undefined;
-    if (!isOver) {
+    const taken = ctx.path === ROUTES.deviceAuthorization ? await limiter.take([{ ...REQUESTS_OF_A_NETWORK, who: nameCaller(readAddress(ctx.req, trustedProxies)) }]) : undefined;
+    if (taken === undefined || !('waitSeconds' in taken)) {
       await next();
       return;
     }
     ctx.status = 429;
-    ctx.set({ 'Retry-After': String(WINDOW_SECONDS), 'Cache-Control': 'no-store' });
+    ctx.set({ 'Retry-After': String(taken.waitSeconds), 'Cache-Control': 'no-store' });
     ctx.body = { error: 'temporarily_unavailable', error_description: 'Too many device logins were begun from this address. Try again in ten minutes.' };
   };
 }
@@ -129,11 +101,4 @@ function refuse(ctx: KoaContextWithOIDC, { renderErrorPage }: DeviceLimitOptions
   ctx.status = status;
   ctx.type = 'html';
   ctx.body = renderErrorPage({ code, description });
-}
-
-async function orUnavailable<T>(work: Promise<T>): Promise<T | 'unavailable'> {
-  return work.catch((error: unknown) => {
-    if (error instanceof Unavailable) return 'unavailable' as const;
-    throw error;
-  });
 }

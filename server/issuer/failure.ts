@@ -45,6 +45,15 @@ export function toProtocolError(error: unknown): unknown {
   }
 }
 
+/** Runs what oidc-provider asks of us, and tells it trouble in its own words. */
+export async function guardProtocol<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw toProtocolError(error);
+  }
+}
+
 /** The trouble of ours behind an error that came back through the library, or the error itself. */
 export function fromProtocolError(error: unknown): unknown {
   return error instanceof Error && error.cause instanceof Trouble ? error.cause : error;

@@ -3,7 +3,7 @@ import type { Audit, AuditEntry } from '../audit/audit.ts';
 import { hashValue } from '../crypto/digest.ts';
 import { parseJws } from '../crypto/jws.ts';
 import { readAddress } from '../http/address.ts';
-import type { Clock } from '../lib/clock.ts';
+import { addSeconds, type Clock } from '../lib/clock.ts';
 import { Unavailable } from '../lib/errors.ts';
 import { GRANT_TYPE } from '../oauth2/vocabulary.ts';
 import { toDetail } from './device_codes.ts';
@@ -67,7 +67,7 @@ function describeTokens(ctx: KoaContextWithOIDC, event: string, at: Date, { trus
   // A refresh token is no JWT: what names it is the hash by which it is kept.
   const { RefreshToken, RotatedRefreshToken: _ } = ctx.oidc.entities;
   if (body.refresh_token !== undefined) {
-    entries.push({ ...common, tokenKind: 'refresh_token', jti: hashValue(body.refresh_token), audience, expiresAt: RefreshToken?.exp === undefined ? undefined : new Date(RefreshToken.exp * 1000) });
+    entries.push({ ...common, tokenKind: 'refresh_token', jti: hashValue(body.refresh_token), audience, expiresAt: RefreshToken === undefined ? undefined : addSeconds(at, RefreshToken.remainingTTL) });
   }
   return entries;
 }

@@ -43,7 +43,7 @@ export interface Issuer {
   readonly handle: (request: IncomingMessage, response: ServerResponse, path: string) => boolean;
 }
 
-export interface IssuerOptions extends Omit<ProviderOptions, 'proofs' | 'refreshes'> {
+export interface IssuerOptions extends Omit<ProviderOptions, 'proofs' | 'underWay'> {
   readonly keys: Keys;
   readonly rings: readonly SigningAlgorithm[];
 }
@@ -51,7 +51,7 @@ export interface IssuerOptions extends Omit<ProviderOptions, 'proofs' | 'refresh
 export function createIssuer(given: IssuerOptions): Issuer {
   const { issuer, keys, events, clock, cookieKeys } = given;
   const proofs = createProofs({ nonceSecret: deriveNonceSecret(cookieKeys), replays: createReplays(given), clock });
-  const options: ProviderOptions & IssuerOptions = { ...given, proofs, refreshes: new Map() };
+  const options: ProviderOptions & IssuerOptions = { ...given, proofs, underWay: new Map() };
   let provider = createProvider(options, keys.current());
   let answer = provider.callback();
   keys.onChange((snapshot) => {
@@ -100,7 +100,7 @@ export function createIssuer(given: IssuerOptions): Issuer {
   return {
     discovery: renderDiscovery(issuer, options.rings),
     interactions: createInteractions(() => provider, options),
-    browserSessions: createBrowserSessions(() => provider),
+    browserSessions: createBrowserSessions(() => provider, options),
     verifyAdmin: (authorization) => verifyBearer(authorization, adminAudience(issuer), bearerDependencies()),
     verifyPerson: (authorization) => verifyBearer(authorization, issuer, bearerDependencies()),
     handle: (request, response, path) => {

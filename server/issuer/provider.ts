@@ -2,11 +2,12 @@ import { errors, Provider, type KoaContextWithOIDC, type TokenEndpointGrantConte
 import type { Audit } from '../audit/audit.ts';
 import type { Sessions } from '../accounts/accounts.ts';
 import { CLI_CLIENT_ID, isClientSecret } from '../clients/clients.ts';
+import type { Limiter } from '../http/limiter.ts';
 import type { Keys, KeySnapshot } from '../keys/keys.ts';
-import { addSeconds, toUnixSeconds } from '../lib/clock.ts';
+import { addSeconds } from '../lib/clock.ts';
 import { Unavailable } from '../lib/errors.ts';
 import { GRANT_TYPE } from '../oauth2/vocabulary.ts';
-import type { TransientStore } from '../storage/storage.ts';
+import { answerOnce, type AnswerWindowOptions } from './answer_window.ts';
 import { createConfiguration, nameSessionCookie, type ConfigurationOptions } from './configuration.ts';
 import { noteDenials } from './device_flow.ts';
 import { limitDeviceRequests, limitGuesses, paceDevices } from './device_limits.ts';
@@ -15,7 +16,6 @@ import { InsufficientUserAuthentication, TooMany, toProtocolError } from './fail
 import { noteRefusal, originOf, recordTokens } from './issuance.ts';
 import { demandProof, type Proofs } from './proof.ts';
 import { replacePostingPage } from './posting_page.ts';
-import { answerRefreshesOnce, type RefreshWindowOptions } from './refresh_window.ts';
 import { ROUTES } from './routes.ts';
 import { EXCHANGE_PARAMETERS, exchangeToken, type ExchangeParameters, type Facts } from './token_exchange.ts';
 
@@ -23,13 +23,13 @@ export interface ProviderOptions extends ConfigurationOptions {
   readonly audit: Audit;
   readonly trustedProxies: number;
   readonly keys: Pick<Keys, 'maySign'>;
-  readonly transient: Pick<TransientStore, 'count'>;
-  readonly sessions: Pick<Sessions, 'note' | 'endGrant'>;
+  readonly limiter: Pick<Limiter, 'take'>;
+  readonly sessions: Pick<Sessions, 'note' | 'endGrant' | 'browsers'>;
   readonly proofs: Proofs;
   /** Seconds for which an account gets no more tokens, since it had too many. */
   readonly findAccountWait: (accountId: string) => number | undefined;
-  /** Refreshes that this process is answering: they outlive a change of keys. */
-  readonly refreshes: RefreshWindowOptions['underWay'];
+  /** Refreshes and redeemed device codes that this process is answering: they outlive a change of keys. */
+  readonly underWay: AnswerWindowOptions['underWay'];
   readonly events: ProviderEvents;
 }
 
@@ -56,12 +56,12 @@ export function createProvider(options: ProviderOptions, snapshot: KeySnapshot):
   };
   registerTokenExchange(provider, options, snapshot);
   provider.use(addRetryAfter);
-  provider.use(answerRefreshesOnce({ ...options, underWay: options.refreshes, noteRefusal: noteRefusedRefresh(options) }));
+  provider.use(answerOnce({ ...options, noteRefusal: noteRefusedRepeat(options) }));
   provider.use(refuseToSign(options, snapshot));
   provider.use(recordTokens(options));
   provider.use(awaitEndings);
   provider.use(noteSessions(options));
-  provider.use(addSessionEnd(options));
+  provider.use(addSessionEnd);
   provider.use(leaveAccessTokenUnbound);
   provider.use(replacePostingPage(options.renderPostingPage));
   provider.use(limitDeviceRequests(options));
@@ -119,19 +119,26 @@ function refuseToSign({ keys }: ProviderOptions, snapshot: KeySnapshot) {
 }
 
 /** Says beside a refresh token how long its session lasts, so that a command line can tell its user. */
-function addSessionEnd({ clock }: ProviderOptions) {
-  return async (ctx: KoaContextWithOIDC, next: () => Promise<unknown>) => {
-    await next();
-    const { body } = ctx;
-    const oidc = ctx.oidc as KoaContextWithOIDC['oidc'] | undefined; // there is none where no route was found
-    const endsAt = oidc?.entities.Grant?.exp;
-    if (oidc?.route !== 'token' || ctx.status !== 200 || endsAt === undefined || !isRecord(body) || body.refresh_token === undefined) return;
-    body.refresh_token_expires_in = endsAt - toUnixSeconds(clock.now());
-  };
+async function addSessionEnd(ctx: KoaContextWithOIDC, next: () => Promise<unknown>): Promise<void> {
+  await next();
+  const { body } = ctx;
+  const oidc = ctx.oidc as KoaContextWithOIDC['oidc'] | undefined; // there is none where no route was found
+  // Each refresh makes it later, until its grant ends.
+  const token = oidc?.entities.RefreshToken;
+  if (oidc?.route !== 'token' || ctx.status !== 200 || token === undefined || !isRecord(body) || body.refresh_token === undefined) return;
+  body.refresh_token_expires_in = token.remainingTTL;
 }
 
-/** What a request's listener began, by the request's context: a listener cannot make the answer wait. */
-const ENDINGS = new WeakMap<object, Promise<void>>();
+/** What a request's listeners began, by the request's context: a listener cannot make the answer wait. */
+const ENDINGS = new WeakMap<object, Promise<unknown>>();
+
+function awaitBeforeAnswer(ctx: KoaContextWithOIDC, ending: Promise<unknown>, events: ProviderEvents): void {
+  const settled = ending.catch((error: unknown) => {
+    events.onFailure({ route: ctx.oidc.route, error: error as Error });
+  });
+  // Signing a browser out ends several.
+  ENDINGS.set(ctx, Promise.all([ENDINGS.get(ctx), settled]));
+}
 
 /** Whoever is told that a session is over sees it so at once. */
 async function awaitEndings(ctx: KoaContextWithOIDC, next: () => Promise<unknown>): Promise<void> {
@@ -150,7 +157,8 @@ function noteSessions({ sessions, clock, trustedProxies }: ProviderOptions) {
     const { Grant: grant, AccessToken: token } = ctx.oidc.entities;
     if (grant?.accountId === undefined || grant.clientId === undefined || token?.grantId === undefined) return;
     // Without a refresh token it lasts as long as the access token.
-    const endsAt = ctx.body.refresh_token !== undefined && grant.exp !== undefined ? new Date(grant.exp * 1000) : addSeconds(clock.now(), Number(ctx.body.expires_in));
+    const refreshable = ctx.body.refresh_token === undefined ? undefined : ctx.oidc.entities.RefreshToken;
+    const endsAt = addSeconds(clock.now(), refreshable?.remainingTTL ?? Number(ctx.body.expires_in));
     await sessions.note({ grantId: token.grantId, accountId: grant.accountId, clientId: grant.clientId, endsAt, ...originOf(ctx, trustedProxies) }).catch((error: unknown) => {
       if (!(error instanceof Unavailable)) throw error;
       ctx.status = 503;
@@ -169,10 +177,10 @@ async function leaveAccessTokenUnbound(ctx: KoaContextWithOIDC, next: () => Prom
   if (ctx.oidc.client?.clientId === CLI_CLIENT_ID && ctx.body.refresh_token !== undefined) ctx.body.token_type = 'Bearer';
 }
 
-function noteRefusedRefresh({ audit, clock, trustedProxies, events }: ProviderOptions): RefreshWindowOptions['noteRefusal'] {
-  return (ctx, { clientId, code, reason }) => {
+function noteRefusedRepeat({ audit, clock, trustedProxies, events }: ProviderOptions): AnswerWindowOptions['noteRefusal'] {
+  return (ctx, { event, clientId, code, reason }) => {
     events.onRefused({ route: 'token', clientId, code, detail: reason });
-    audit.note({ kind: 'refusal', event: 'refresh_token', at: clock.now(), clientId, ...originOf(ctx, trustedProxies), code, reason });
+    audit.note({ kind: 'refusal', event, at: clock.now(), clientId, ...originOf(ctx, trustedProxies), code, reason });
   };
 }
 
@@ -202,9 +210,11 @@ function attachListeners(provider: Provider, options: ProviderOptions): void {
     // At the token endpoint a grant is revoked when a code or a refresh token comes a second time.
     const isReuse = ctx.oidc.route === 'token';
     if (isReuse) events.onReused({ clientId: ctx.oidc.client?.clientId, grantId });
-    ENDINGS.set(ctx, options.sessions.endGrant(grantId, isReuse ? 'reuse' : 'client').catch((error: unknown) => {
-      events.onFailure({ route: ctx.oidc.route, error: error as Error });
-    }));
+    awaitBeforeAnswer(ctx, options.sessions.endGrant(grantId, isReuse ? 'reuse' : 'client'), events);
+  });
+  provider.on('session.destroyed', ({ uid, accountId }) => {
+    const { ctx } = Provider;
+    if (accountId !== undefined && ctx !== undefined) awaitBeforeAnswer(ctx, options.sessions.browsers.end(accountId, uid, 'person'), events);
   });
   provider.on('authorization.error', onRefused);
   provider.on('revocation.error', onRefused);

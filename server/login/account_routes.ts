@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import type Router from '@koa/router';
 import type { Passkey, Passkeys } from '../accounts/accounts.ts';
 import { ACCOUNT_CLIENT_ID, ACCOUNT_RETURN_PATH } from '../clients/clients.ts';
@@ -22,7 +23,7 @@ export interface AccountRouteOptions {
   readonly ways: WaysIn;
   /** What the page says of upstreams. */
   readonly describeIdentities: (owner: Owner) => Promise<Pick<AccountOptions, 'identities' | 'linkable'>>;
-  readonly describeSessions: (accountId: string) => Promise<Pick<AccountOptions, 'sessions' | 'ended'>>;
+  readonly describeSessions: (owner: Owner, request: IncomingMessage) => Promise<Pick<AccountOptions, 'sessions' | 'ended'>>;
   readonly onChanged: (change: { accountId: string; what: AccountNotice }) => void;
 }
 
@@ -45,7 +46,7 @@ function addVisitRoutes(router: Router, { page }: Wrappers, { issuer, pages, own
     const { done } = ctx.query;
     ctx.body = pages.renderAccountPage({
       issuer, isFresh, name: account.name, email: account.email, notice: isAccountNotice(done) ? done : undefined,
-      passkeys: (await passkeys.list(account.id)).map(describePasskey), ...(await describeIdentities(owner)), ...(await describeSessions(account.id)),
+      passkeys: (await passkeys.list(account.id)).map(describePasskey), ...(await describeIdentities(owner)), ...(await describeSessions(owner, ctx.req)),
     });
   }));
   router.get(`${ACCOUNT_PATH}/again`, page(async (ctx) => {

@@ -9,6 +9,7 @@ import type { Accounts, Identities, Passkeys, Sessions } from '../accounts/accou
 import type { Clients } from '../clients/clients.ts';
 import type { UpstreamConfig } from '../config/config.ts';
 import { readJsonBody } from '../http/body.ts';
+import type { Limiter } from '../http/limiter.ts';
 import type { BrowserSessions, Interaction, Interactions, Issuer } from '../issuer/issuer.ts';
 import type { Clock } from '../lib/clock.ts';
 import { NotFound, Refused } from '../lib/errors.ts';
@@ -20,6 +21,7 @@ import { addAccountRoutes } from './account_routes.ts';
 import { createAttestationTrust } from './attestation.ts';
 import { findDeviceFault } from './device_policy.ts';
 import { createEnrolment, type Enrolment } from './enrolment.ts';
+import { createFailedSignIns, type FailedSignIns } from './failed_sign_ins.ts';
 import { decideNextStep } from './next_step.ts';
 import { createCeremonies } from './passkey.ts';
 import { createPasskeyAdding } from './passkey_adding.ts';
@@ -39,6 +41,7 @@ export interface LoginOptions {
   readonly clients: Clients;
   readonly upstreams: readonly UpstreamConfig[];
   readonly sessionSeconds: number;
+  readonly trustedProxies: number;
   /** Hosted domains whose people may not sign in a device; `*` is everybody. */
   readonly deviceLoginForbidden: readonly string[];
   readonly interactions: Interactions;
@@ -47,6 +50,7 @@ export interface LoginOptions {
   /** Certificates, in PEM, of makers whose attestation is believed to show a key in hardware. */
   readonly attestationRoots: readonly string[];
   readonly transient: TransientStore;
+  readonly limiter: Pick<Limiter, 'count' | 'findWait'>;
   readonly pages: Pages;
   readonly assets: Assets;
   readonly clock: Clock;
@@ -77,7 +81,8 @@ export interface LoginEvents {
 export function createLogin(options: LoginOptions): Router {
   const ceremonies = createCeremonies(options.issuer, createAttestationTrust(options.attestationRoots));
   const enrolment = createEnrolment({ ...options, ceremonies });
-  const signIns = createSignIns({ ...options, ceremonies });
+  const failedSignIns = createFailedSignIns(options.limiter);
+  const signIns = createSignIns({ ...options, ceremonies, failedSignIns });
   const router = new Router();
   const wrappers = createWrappers(options);
   const owners = createOwners(options);
@@ -98,7 +103,7 @@ export function createLogin(options: LoginOptions): Router {
   addAccountApi(router, { ...options, ways, onChanged });
   addSessionRoutes(router, wrappers, { ...options, owners, onChanged });
   addUpstreamRoutes(router, wrappers, { ...options, owners, visits, ways, findInteraction });
-  addSignInRoutes(router, wrappers, options, { signIns, visits, findInteraction });
+  addSignInRoutes(router, wrappers, options, { signIns, failedSignIns, visits, findInteraction });
   return router;
 }
 
@@ -158,11 +163,12 @@ function createInteractionFinder({ interactions }: LoginOptions): FindInteractio
 
 interface Steps {
   readonly signIns: SignIns;
+  readonly failedSignIns: FailedSignIns;
   readonly visits: UpstreamVisits;
   readonly findInteraction: FindInteraction;
 }
 
-function addSignInRoutes(router: Router, { page, action, form }: Wrappers, options: LoginOptions, { signIns, visits, findInteraction }: Steps): void {
+function addSignInRoutes(router: Router, { page, action, form }: Wrappers, options: LoginOptions, { signIns, failedSignIns, visits, findInteraction }: Steps): void {
   const { interactions, pages } = options;
   // Not a redirect: Chromium would apply this page's form-action to all that follow, and those end at the client.
   const goOn = (ctx: Context, href: string) => {
@@ -170,7 +176,7 @@ function addSignInRoutes(router: Router, { page, action, form }: Wrappers, optio
   };
   router.get(UID, page(async (ctx) => {
     const interaction = await findInteraction(ctx);
-    await takeStep(ctx, interaction, await visits.take(interaction.uid), options);
+    await takeStep(ctx, interaction, await visits.take(interaction.uid), { ...options, failedSignIns });
   }));
   router.post(`${UID}/options`, action(async (ctx) => {
     ctx.body = await signIns.begin(await findInteraction(ctx));
@@ -191,7 +197,11 @@ function addSignInRoutes(router: Router, { page, action, form }: Wrappers, optio
   }));
 }
 
-async function takeStep(ctx: Context, interaction: Interaction, visited: Visited['outcome'] | undefined, options: LoginOptions): Promise<void> {
+interface StepOptions extends LoginOptions {
+  readonly failedSignIns: FailedSignIns;
+}
+
+async function takeStep(ctx: Context, interaction: Interaction, visited: Visited['outcome'] | undefined, options: StepOptions): Promise<void> {
   const { accounts, pages, issuer, upstreams } = options;
   const { uid, client, prompt, scopes, redirectUri, accountId } = interaction;
   const account = accountId === undefined ? undefined : await accounts.find(accountId);
@@ -210,10 +220,10 @@ async function takeStep(ctx: Context, interaction: Interaction, visited: Visited
   }
 }
 
-async function hearUpstream(ctx: Context, interaction: Interaction, visited: Visited['outcome'] | undefined, options: LoginOptions): Promise<void> {
+async function hearUpstream(ctx: Context, interaction: Interaction, visited: Visited['outcome'] | undefined, options: StepOptions): Promise<void> {
   if (visited === undefined || visited instanceof Refused) throw visited ?? new NotFound('the answer of the upstream is gone');
   const { upstreamId: by, person, witness } = visited;
-  const { account, isNew } = await options.identities.signIn(person);
+  const { account, isNew } = await options.failedSignIns.admit(person, () => options.identities.signIn(person));
   if (isNew) options.events.onProvisioned({ accountId: account.id, by });
   goTo(ctx, await finishSignIn(ctx, interaction, { accountId: account.id, ...witness }, by, options));
 }

@@ -28,7 +28,7 @@ export const ACCOUNT_PATH = '/login/account';
 export function createWrappers({ issuer, pages, events }: WrapperOptions): Wrappers {
   const showPage = (ctx: Parameters<Handler>[0], { message, code }: Told) =>
     pages.renderErrorPage({
-      title: code === 'sign_in_over' ? 'This sign-in is over' : 'That did not work', message, reference: code,
+      title: TITLES[code] ?? 'That did not work', message, reference: code,
       back: findWayBack(ctx, code),
     });
   const showJson = (_ctx: Parameters<Handler>[0], { code, message, field }: Told) => ({ error: code, message, ...(field === undefined ? {} : { field }) });
@@ -40,6 +40,7 @@ export function createWrappers({ issuer, pages, events }: WrapperOptions): Wrapp
     } catch (error) {
       const told = describeFailure(error);
       events.onTrouble({ route: String(ctx._matchedRoute ?? ctx.path), code: told.code, error });
+      if (told.retryAfterSeconds !== undefined) ctx.set('Retry-After', String(told.retryAfterSeconds));
       ctx.status = told.status;
       ctx.body = show(ctx, told);
     }
@@ -50,6 +51,8 @@ export function createWrappers({ issuer, pages, events }: WrapperOptions): Wrapp
     form: (handler) => (ctx) => run(ctx, handler, showPage, true),
   };
 }
+
+const TITLES: Readonly<Record<string, string>> = { sign_in_over: 'This sign-in is over', too_many_attempts: 'Too many attempts' };
 
 /** Where somebody goes on from a page that only says what went wrong. */
 function findWayBack(ctx: Parameters<Handler>[0], code: string): 'account' | { uid: string } | undefined {

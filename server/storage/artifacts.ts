@@ -39,6 +39,4 @@ export interface TransientStore {
   put(key: string, value: JsonObject, ttlSeconds: number): Promise<void>;
   /** Reads and removes in one step, so that what is kept here is used once. */
   take(key: string): Promise<JsonObject | undefined>;
-  /** Adds `by` to the number kept under the key, from nothing on, in one step; gives the sum. It is forgotten `ttlSeconds` after it was begun. */
-  count(key: string, ttlSeconds: number, by?: number): Promise<number>;
 }

@@ -10,6 +10,7 @@ import { createAccountStore, type AccountStore } from './accounts_sql.ts';
 import type { ArtifactStore, DurableArtifactStore, TransientStore } from './artifacts.ts';
 import { createAudienceStore, type AudienceStore } from './audiences_sql.ts';
 import { createSqlArtifacts, purgeExpiredArtifacts } from './artifacts_sql.ts';
+import { createBrowserSessionStore, purgeBrowserSessions, type BrowserSessionStore } from './browser_sessions_sql.ts';
 import { createAuditStore, type AuditStore } from './audit_sql.ts';
 import { createClientStore, type ClientStore } from './clients_sql.ts';
 import { openEmbedded, openPostgres } from './database.ts';
@@ -34,6 +35,7 @@ export type { GroupRecord, GroupStore } from './groups_sql.ts';
 export type {
   AuditBatch, AuditFields, AuditFilter, AuditRecord, AuditStore, AuditTransaction, ChainHead, ChainPlace, ChainRecord, LiveCount, StoredCheckpoint,
 } from './audit_sql.ts';
+export type { BrowserSessionEnd, BrowserSessionRecord, BrowserSessionStore } from './browser_sessions_sql.ts';
 export type { ClientStore } from './clients_sql.ts';
 export type { DisputeRecord, IdentityRecord, IdentityStore, IdentityUse } from './identities_sql.ts';
 export type { JsonObject, JsonValue } from './json.ts';
@@ -55,6 +57,7 @@ export interface Storage {
   readonly passkeys: PasskeyStore;
   readonly identities: IdentityStore;
   readonly sessions: SessionStore;
+  readonly browserSessions: BrowserSessionStore;
   readonly clients: ClientStore;
   readonly audiences: AudienceStore;
   readonly audit: AuditStore;
@@ -102,6 +105,7 @@ export async function openStorage({ databaseUrl, redisUrl, dataDir, clock, onRed
     passkeys: createPasskeyStore(prisma),
     identities: createIdentityStore(prisma),
     sessions: createSessionStore(prisma),
+    browserSessions: createBrowserSessionStore(prisma),
     clients: createClientStore(prisma),
     audiences: createAudienceStore(prisma),
     audit: createAuditStore(database),
@@ -114,8 +118,10 @@ export async function openStorage({ databaseUrl, redisUrl, dataDir, clock, onRed
       await guardStore('ask the database', () => prisma.$queryRaw`SELECT 1`);
       await redis?.ping();
     },
-    purge: async () =>
-      (await purgeExpiredArtifacts(prisma, clock.now(), PURGE_LIMIT)) + (await purgeSessions(prisma, addSeconds(clock.now(), -ENDED_SESSION_SECONDS), PURGE_LIMIT)),
+    purge: async () => {
+      const forgotten = addSeconds(clock.now(), -ENDED_SESSION_SECONDS);
+      return (await purgeExpiredArtifacts(prisma, clock.now(), PURGE_LIMIT)) + (await purgeSessions(prisma, forgotten, PURGE_LIMIT)) + (await purgeBrowserSessions(prisma, forgotten, PURGE_LIMIT));
+    },
     close: async () => {
       await Promise.all([database.close(), redis?.close(), hints.close()]);
     },

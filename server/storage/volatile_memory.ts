@@ -63,17 +63,10 @@ export function createMemoryVolatile(clock: Clock): { artifacts: ArtifactStore; 
       for (const [key, entry] of entries) if (entry.model === model && entry.artifact.grantId === grantId) entries.delete(key);
     },
   };
-  // Without a wait between reading and writing, so that it is one step.
-  const count = (key: string, ttlSeconds: number, by: number) => {
-    const at = toKey('Count', key);
-    const sum = Number(read(at)?.payload.sum ?? 0) + by;
-    write('Count', key, { payload: { sum } }, entries.get(at)?.expiresAt ?? addSeconds(clock.now(), ttlSeconds));
-    return sum;
-  };
-  return { artifacts, transient: createTransient(artifacts, clock, count) };
+  return { artifacts, transient: createTransient(artifacts, clock) };
 }
 
-function createTransient(artifacts: ArtifactStore, clock: Clock, count: (key: string, ttlSeconds: number, by: number) => number): TransientStore {
+function createTransient(artifacts: ArtifactStore, clock: Clock): TransientStore {
   return {
     put: (key, value: JsonObject, ttlSeconds) => artifacts.put('Transient', key, { payload: value }, addSeconds(clock.now(), ttlSeconds)),
     take: async (key) => {
@@ -82,7 +75,6 @@ function createTransient(artifacts: ArtifactStore, clock: Clock, count: (key: st
       await artifacts.remove('Transient', key);
       return artifact.payload;
     },
-    count: async (key, ttlSeconds, by = 1) => count(key, ttlSeconds, by),
   };
 }
 

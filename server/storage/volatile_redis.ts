@@ -37,12 +37,6 @@ const REVOKE = `
 for _, key in ipairs(redis.call('SMEMBERS', KEYS[1])) do redis.call('UNLINK', key, key .. ':consumed') end
 return redis.call('UNLINK', KEYS[1])`;
 
-/** KEYS: the number. ARGV: what to add, seconds to live from its beginning. The sum. */
-const COUNT = `
-local sum = redis.call('INCRBY', KEYS[1], ARGV[1])
-redis.call('EXPIRE', KEYS[1], ARGV[2], 'NX')
-return sum`;
-
 interface Kept {
   readonly artifact: Omit<Artifact, 'consumedAt'>;
   readonly expiresAtMs: number | undefined;
@@ -77,7 +71,6 @@ export function createRedisVolatile(url: string, clock: Clock, onError: (error: 
           const text = await redis.getdel(`${PREFIX}transient:${key}`);
           return text === null ? undefined : (JSON.parse(text) as JsonObject);
         }),
-      count: (key, ttlSeconds, by = 1) => guardStore('count', async () => Number(await redis.eval(COUNT, 1, `${PREFIX}count:${key}`, by, ttlSeconds))),
     },
     limits: createRedisLimits(redis),
     ping: () =>

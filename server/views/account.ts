@@ -34,12 +34,18 @@ export interface IdentityRow {
 
 /** Where the account is signed in. */
 export interface SessionRow {
+  readonly kind: 'browsers' | 'sessions';
   /** Names it in this page's addresses. */
   readonly key: string;
-  readonly client: string;
-  /** As its client said it: shown, and believed of nobody. */
+  /** The command line or application; undefined for a browser. */
+  readonly client: string | undefined;
+  /** As its client or browser said it: shown, and believed of nobody. */
   readonly device: string | undefined;
   readonly ip: string | undefined;
+  /** Whether that address is in the network that the page is looked at from. */
+  readonly isNear: boolean;
+  /** Whether it is the browser that looks at the page. */
+  readonly isHere: boolean;
   readonly startedAt: Date;
   readonly usedAt: Date;
   readonly endsAt: Date;
@@ -145,15 +151,21 @@ function endedNotice({ client, device, endedAt, by }: EndedSessionRow): Html {
 
 function sessionSection(sessions: readonly SessionRow[]): Html {
   const { account } = texts;
-  if (sessions.length === 0) return html`<h2>${account.sessions}</h2>
-<p class="aside">${account.noSessions}</p>`;
   return html`<h2 id="sessions">${account.sessions}</h2>
-<ul class="rows" aria-labelledby="sessions">
-${sessions.map(({ key, client, device, ip, startedAt, usedAt, endsAt }) => html`<li><div><p>${named(device ?? client)}</p>
-<p class="aside">${device !== undefined && html`${named(client)}<br>`}${account.since(momentOf(startedAt))}<br>${account.lastUsed(momentOf(usedAt), ip)}<br>${account.until(momentOf(endsAt))}</p></div>
-<form method="post" action="${PATH}/sessions/${encodeURIComponent(key)}/end"><button class="button small" type="submit">${account.end}<span class="unseen"> ${named(device ?? client)}</span></button></form></li>
-`)}</ul>
-${sessions.length > 1 && html`<form method="post" action="${PATH}/sessions/end"><button class="button" type="submit">${account.endAll}</button></form>`}`;
+${sessions.length > 0 && html`<ul class="rows" aria-labelledby="sessions">
+${sessions.map(sessionRow)}</ul>`}
+${!sessions.some(({ kind }) => kind === 'sessions') && html`<p class="aside">${account.noSessions}</p>`}
+${sessions.some(({ isHere }) => !isHere) && html`<form method="post" action="${PATH}/sessions/end"><button class="button" type="submit">${account.endAll}</button></form>`}`;
+}
+
+function sessionRow({ kind, key, client, device, ip, isNear, isHere, startedAt, usedAt, endsAt }: SessionRow): Html {
+  const { account } = texts;
+  const name = named(device ?? client ?? account.unknownBrowser);
+  // The browser that looks is signed out below, where the person is asked first.
+  return html`<li><div><p>${name}</p>
+<p class="aside">${isHere && html`${account.here}<br>`}${client !== undefined && device !== undefined && html`${named(client)}<br>`}${account.since(momentOf(startedAt))}<br>${account.lastUsed(momentOf(usedAt), ip, isNear && !isHere)}<br>${account.until(momentOf(endsAt))}</p></div>
+${!isHere && html`<form method="post" action="${PATH}/${kind}/${encodeURIComponent(key)}/end"><button class="button small" type="submit">${account.end}<span class="unseen"> ${name}</span></button></form>`}</li>
+`;
 }
 
 export function passkeyPage({ passkey, isFresh, issuer }: PasskeyOptions): Page {

@@ -21,7 +21,7 @@ import { signedOutPage, signOutPage } from './sign_out.ts';
 import type { SignOutOptions } from './sign_out.ts';
 
 export { isAccountNotice } from './account.ts';
-export type { AccountNotice, AccountOptions, IdentityRow, PasskeyOptions, PasskeyRow } from './account.ts';
+export type { AccountNotice, AccountOptions, IdentityRow, PasskeyOptions, PasskeyRow, SessionRow } from './account.ts';
 export { ASSETS_ROOT, loadAssets } from './assets.ts';
 export type { Asset, Assets } from './assets.ts';
 export type { ConsentOptions, ContinueOptions, DeviceCodeOptions, DeviceConfirmOptions, DeviceProblem, DeviceRefusedOptions, DeviceView, EnrolledOptions, EnrolOptions, ErrorOptions, PostingOptions, SignInOptions, SignOutOptions };

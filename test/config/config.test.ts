@@ -18,7 +18,7 @@ test('with nothing set, a laptop can start', () => {
   const config = loadConfig({});
   expect(config).toEqual({
     isProduction: false, issuer: 'http://localhost:3000', host: '127.0.0.1', port: 3000, opsPort: undefined, dataDir: resolve('.vouch'),
-    databaseUrl: undefined, redisUrl: undefined, keks: undefined, cookieKeys: undefined, audiences: [], hostedDomains: [], deviceLoginForbidden: [], upstreams: [], attestationRoots: [], sessionSeconds: 28_800, longestTokenSeconds: 3_600, trustedProxies: 0, rateLimitScale: 1, auditRetentionDays: 400, auditCheckpointSeconds: 60,
+    databaseUrl: undefined, redisUrl: undefined, keks: undefined, cookieKeys: undefined, audiences: [], hostedDomains: [], deviceLoginForbidden: [], upstreams: [], attestationRoots: [], sessionSeconds: 28_800, sessionIdleSeconds: 28_800, longestTokenSeconds: 3_600, trustedProxies: 0, rateLimitScale: 1, auditRetentionDays: 400, auditCheckpointSeconds: 60,
     keys: {
       rings: ['RS256', 'ES256'], rotationSeconds: 2_592_000, leadSeconds: 86_400, retentionSeconds: 86_400, verifierWaitSeconds: 86_400, verifierWindowSeconds: 86_400,
       staleSeconds: 300, jwksMaxAgeSeconds: 300, pollSeconds: 5, tickSeconds: 15,
@@ -39,7 +39,7 @@ test('what is set arrives', () => {
   });
   expect(config).toMatchObject({
     isProduction: true, issuer: 'https://vouch.example.com', host: '::', port: 8080, opsPort: 9090, dataDir: '/var/lib/vouch',
-    audiences: ['https://a.example', 'https://b.example', 'urn:c'], hostedDomains: ['example.com', 'mail.example.co.uk'], sessionSeconds: 3600, logLevel: 'debug',
+    audiences: ['https://a.example', 'https://b.example', 'urn:c'], hostedDomains: ['example.com', 'mail.example.co.uk'], sessionSeconds: 3600, sessionIdleSeconds: 3600, logLevel: 'debug',
   });
   expect(config.databaseUrl?.reveal()).toBe(PRODUCTION.DATABASE_URL);
   expect(config.redisUrl?.reveal()).toBe(PRODUCTION.REDIS_URL);
@@ -76,6 +76,7 @@ describe('a fault', () => {
     ['VOUCH_COOKIE_KEYS', '\n \n', 'VOUCH_COOKIE_KEYS holds no key'],
     ['VOUCH_AUDIENCES', 'https://a.example ä', 'VOUCH_AUDIENCES holds "ä", which is not 1-256 visible ASCII characters'],
     ['VOUCH_SESSION_SECONDS', '299', 'VOUCH_SESSION_SECONDS must be a whole number from 300 to 86400'],
+    ['VOUCH_SESSION_IDLE_SECONDS', '899', 'VOUCH_SESSION_IDLE_SECONDS must be a whole number from 900 to 86400'],
     ['VOUCH_SESSION_SECONDS', '86401', 'VOUCH_SESSION_SECONDS must be a whole number from 300 to 86400'],
     ['VOUCH_LOG_LEVEL', 'verbose', 'VOUCH_LOG_LEVEL must be debug, info, warn or error'],
   ])('in %s=%j is told: %s', (name, value, fault) => {

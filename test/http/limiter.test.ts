@@ -4,9 +4,14 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { decodeJwt } from 'jose';
 import { Redis } from 'ioredis';
 import { createMemoryLimits, createRedisLimits } from '../../server/storage/limits.ts';
+import { createBrowser, enrol } from '../support/browser.ts';
+import { findFreePort } from '../support/free_port.ts';
 import { startTestIssuer, type TestIssuer } from '../support/issuer_in_process.ts';
-import { exchangeForm, postToken, signIn } from '../support/oauth.ts';
+import { createCodeRequest, exchangeForm, postToken, signIn } from '../support/oauth.ts';
 import { testRedisUrl } from '../support/services.ts';
+import { createSoftwarePasskey, type SoftwarePasskey } from '../support/software_passkey.ts';
+import { startUpstreamIssuer, UPSTREAM_CLIENT, type UpstreamIssuer } from '../support/upstream_issuer.ts';
+import { follow, openSignIn, visitUpstream } from '../support/upstream_visit.ts';
 
 /* Rate limits: by network and by account, over instances, and with Redis away. */
 
@@ -27,6 +32,18 @@ describe.each(['memory', 'Redis'])('counting in %s', (store) => {
     expect(waitMs).toBeLessThanOrEqual(60_000);
     expect(await limits.take('b', key, { points: 3, seconds: 60 }, 1)).toBeUndefined();
     expect(await limits.take('a', randomUUID(), { points: 3, seconds: 60 }, 1)).toBeUndefined();
+  });
+
+  test('takes back what was counted, of that key alone', async () => {
+    const [limits, key] = [open(), randomUUID()];
+    const allowance = { points: 2, seconds: 60 };
+    for (let take = 0; take < 5; take += 1) {
+      expect(await limits.take('g', key, allowance, 1)).toBeUndefined();
+      await limits.giveBack('g', key, allowance, 1);
+    }
+    for (let take = 0; take < 2; take += 1) expect(await limits.take('g', key, allowance, 1)).toBeUndefined();
+    await limits.giveBack('g', randomUUID(), allowance, 1);
+    expect(await limits.take('g', key, allowance, 1)).toBeGreaterThan(0);
   });
 
   test('takes several at once, and forgets them when their time is over', async () => {
@@ -60,16 +77,30 @@ test('with Redis away it counts in this process, at once', async () => {
 
 describe('the issuer', () => {
   let issuer: TestIssuer;
+  let upstream: UpstreamIssuer;
   beforeAll(async () => {
     // A tenth of each allowance; one proxy, so that a test can come from where it likes.
-    issuer = await startTestIssuer({ VOUCH_RATE_LIMIT_SCALE: '0.1', VOUCH_TRUSTED_PROXIES: '1' });
+    const port = await findFreePort();
+    upstream = await startUpstreamIssuer({ redirectUri: `http://localhost:${port}/login/upstream/okta/callback` });
+    issuer = await startTestIssuer({
+      VOUCH_RATE_LIMIT_SCALE: '0.1', VOUCH_TRUSTED_PROXIES: '1', VOUCH_PORT: String(port), VOUCH_UPSTREAMS: JSON.stringify([{ id: 'okta', name: 'Okta', issuer: upstream.url, ...UPSTREAM_CLIENT, domains: ['example.com'] }]),
+    });
   });
-  afterAll(() => issuer.close());
+  afterAll(async () => {
+    await issuer.close();
+    await upstream.close();
+  });
 
   let serial = 0;
   /** A network of its own. */
   const newNetwork = () => `2001:db8:${(serial += 1).toString(16)}:${Math.floor(Math.random() * 65_536).toString(16)}`;
   const from = (address: string, more: Record<string, string> = {}) => ({ 'X-Forwarded-For': address, ...more });
+  /** Somebody new, from a network of their own: the counts of this machine's are those of every test that runs now. */
+  async function createPerson(email: string) {
+    const [browser, passkey] = [createBrowser(issuer.url, issuer.url, from(`${newNetwork()}::1`)), createSoftwarePasskey({ origin: issuer.url })];
+    await enrol(browser, `${issuer.url}/login/enrol/${(await issuer.app.accounts.invite('member')).token.reveal()}`, { email, name: 'N' }, passkey);
+    return { browser, passkey };
+  }
   const guess = (address: string) => fetch(`${issuer.url}/login/enrol/${'x'.repeat(43)}`, { headers: from(address, { Accept: 'text/html' }) });
   /** Asks until it is held up, and gives that answer; fails after `most`. */
   async function untilHeldUp(most: number, ask: () => Promise<Response>): Promise<{ response: Response; asked: number }> {
@@ -121,12 +152,72 @@ describe('the issuer', () => {
     expect(held.status).toBe(429);
     expect(held.headers.get('cache-control')).toBe('no-store');
     expect(Number(held.headers.get('retry-after'))).toBeGreaterThan(0);
-    expect(await held.json()).toMatchObject({ error: 'temporarily_unavailable', error_description: expect.stringContaining('try again in') });
+    expect(await held.json()).toMatchObject({ error: 'temporarily_unavailable', error_description: expect.stringContaining('Try again in') });
+  });
+
+  describe('failed sign-ins', () => {
+    type Verdict = { status: number; retry: string | null; error?: string; message?: string; redirect?: string };
+    /** One ceremony, from a network of its own; `bend` spoils the passkey's answer. */
+    async function tryPasskey(passkey: SoftwarePasskey, bend: (response: { id: string; response: { signature: string } }) => void = () => undefined): Promise<Verdict> {
+      const browser = createBrowser(issuer.url, issuer.url, from(`${newNetwork()}::1`));
+      const page = await openSignIn(browser, createCodeRequest(issuer.url).url);
+      const { options } = (await (await browser.postJson(`${page}/options`, {})).json()) as { options: never };
+      const response = passkey.get(options) as { id: string; response: { signature: string } };
+      bend(response);
+      const answer = await browser.postJson(`${page}/verify`, { response });
+      return { status: answer.status, retry: answer.headers.get('retry-after'), ...((await answer.json()) as object) };
+    }
+    const spoil = (response: { response: { signature: string } }) => {
+      response.response.signature = Buffer.from('no').toString('base64url');
+    };
+
+    test('of an account are counted wherever they come from; its own passkey still gets in, and nobody else is held up', async () => {
+      const { passkey } = await createPerson('target@example.com');
+      const { passkey: other } = await createPerson('bystander@example.com');
+      for (let time = 0; time < 3; time += 1) expect(await tryPasskey(passkey, spoil)).toMatchObject({ status: 400, error: 'passkey_rejected', retry: null });
+      await sleep(400);
+      const held = await tryPasskey(passkey, spoil);
+      expect(held).toMatchObject({ status: 429, error: 'too_many_attempts', message: expect.stringMatching(/^Too many answers of this passkey were wrong\. Use another, or try again in 5 minutes\.$/) });
+      expect(Number(held.retry)).toBeGreaterThan(200);
+      expect(await tryPasskey(passkey)).toMatchObject({ status: 200, redirect: expect.any(String) });
+      expect(await tryPasskey(other, spoil)).toMatchObject({ status: 400, error: 'passkey_rejected' });
+      expect(issuer.logged).toEqual(expect.arrayContaining([expect.objectContaining({ rule: 'failed sign-ins of an account' })]));
+      issuer.clock.advance(301);
+      expect(await tryPasskey(passkey, spoil)).toMatchObject({ status: 400, error: 'passkey_rejected' });
+      issuer.clock.advance(-301);
+    });
+
+    test('that succeed are not counted, nor those of a passkey that nobody has', async () => {
+      const { passkey } = await createPerson('busy@example.com');
+      for (let time = 0; time < 4; time += 1) {
+        expect((await tryPasskey(passkey)).status).toBe(200);
+        expect(await tryPasskey(passkey, (response) => { response.id = 'x'.repeat(43); })).toMatchObject({ status: 400, error: 'passkey_unknown' });
+      }
+      await sleep(400);
+      expect(await tryPasskey(passkey, spoil)).toMatchObject({ status: 400, error: 'passkey_rejected' });
+    });
+
+    test('at an upstream hold up who was refused there, on a page, and not who has the address', async () => {
+      const owner = await createPerson('held@example.com');
+      const visit = async (sub: string) => {
+        upstream.person = { sub, email: 'held@example.com', email_verified: true, name: 'N' };
+        const browser = createBrowser(issuer.url, issuer.url, from(`${newNetwork()}::1`));
+        const { response } = await follow(browser, await visitUpstream(browser, `${await openSignIn(browser, createCodeRequest(issuer.url).url)}/upstream/okta`));
+        return { status: response!.status, retry: Number(response!.headers.get('retry-after')), page: await response!.text() };
+      };
+      for (let time = 0; time < 3; time += 1) expect(await visit('stranger')).toMatchObject({ status: 400, page: expect.stringContaining('belongs, or belonged, to another account') });
+      await sleep(400);
+      const held = await visit('stranger');
+      expect(held).toMatchObject({ status: 429, page: expect.stringMatching(/<h1>Too many attempts<\/h1>[^]*This sign-in was refused too often\. Ask an admin of your company, or try again in 5 minutes/) });
+      expect(held.retry).toBeGreaterThan(200);
+      expect((await visit('another stranger')).status).toBe(400);
+      expect((await signIn(issuer.url, owner)).access_token).toEqual(expect.any(String));
+    });
   });
 
   test('an account that takes too many tokens is held up wherever it comes from, and nobody else is', async () => {
-    const greedy = await issuer.createPerson('greedy@example.com');
-    const modest = await issuer.createPerson('modest@example.com');
+    const greedy = await createPerson('greedy@example.com');
+    const modest = await createPerson('modest@example.com');
     const tokens = await signIn(issuer.url, greedy);
     const ask = () => postToken(issuer.url, exchangeForm(tokens.access_token), from(`${newNetwork()}::1`));
     for (let round = 0; round < 16; round += 1) await Promise.all(Array.from({ length: 20 }, ask));

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { Conflict } from '../../server/lib/errors.ts';
 import { createUuid } from '../../server/lib/identifier.ts';
-import type { AccountRecord, Storage } from '../../server/storage/storage.ts';
+import type { AccountRecord, BrowserSessionRecord, Storage } from '../../server/storage/storage.ts';
 import { createName, DRIVERS, OPENING_MS } from '../support/drivers.ts';
 import { createStillClock } from '../support/still_clock.ts';
 
@@ -138,5 +138,84 @@ describe.each([['embedded', DRIVERS.embedded], ['postgres', DRIVERS.postgres]] a
     const read = async (domains: readonly string[]) => (await storage.directoryGroups.listIn(domains, { id: group.id }, { offset: 0, limit: 1 })).total;
     expect([await read([domain]), await read(['example.com']), await read([domain, 'example.com', 'more.example']), await read([])]).toEqual([0, 0, 1, 0]);
     await expect(storage.directoryGroups.add({ ...group, id: createUuid(clock.now()) })).rejects.toThrow(Conflict);
+  });
+
+  describe('browser sessions', () => {
+    const store = () => storage.browserSessions;
+    const at = (now = clock.now(), usedAfter = new Date(0)) => ({ now, usedAfter });
+    const create = async (changes: Partial<BrowserSessionRecord> = {}): Promise<BrowserSessionRecord> => ({
+      id: createName('browser'), accountId: changes.accountId ?? (await provision()).id, authenticatedAt: clock.now(), startedAt: clock.now(), usedAt: clock.now(), endsAt: clock.in(60_000), ip: '192.0.2.1', userAgent: 'a\u00e4', ...changes,
+    });
+
+    test('keeps one, says when it was used again, and lets it last no longer for that', async () => {
+      const session = await create();
+      expect(await store().note(session)).toBe(true);
+      expect(await store().find(session.id, at())).toEqual(session);
+      const again = { ...session, startedAt: clock.in(5_000), usedAt: clock.in(5_000), endsAt: clock.in(65_000), ip: undefined, userAgent: undefined };
+      expect(await store().note(again)).toBe(true);
+      expect(await store().find(session.id, at())).toEqual({ ...session, usedAt: clock.in(5_000), ip: undefined, userAgent: undefined });
+    });
+
+    test('who shows anew who they are begins it anew', async () => {
+      const session = await create();
+      await store().note(session);
+      const again = { ...session, authenticatedAt: clock.in(5_000), startedAt: clock.in(5_000), usedAt: clock.in(5_000), endsAt: clock.in(65_000) };
+      expect(await store().note(again)).toBe(true);
+      expect(await store().find(session.id, at())).toEqual(again);
+    });
+
+    test('one that has ended is not found, and no use brings it back, of any number at once', async () => {
+      const session = await create();
+      await store().note(session);
+      const { accountId, id } = session;
+      expect(await store().end(accountId, id, 'person', clock.now())).toBe(true);
+      const notes = await Promise.all(Array.from({ length: 10 }, () => store().note({ ...session, authenticatedAt: clock.in(1_000) })));
+      expect(notes).toEqual(notes.map(() => false));
+      expect([await store().find(id, at()), await store().list(accountId, at()), await store().end(accountId, id, 'admin', clock.now())]).toEqual([undefined, [], false]);
+    });
+
+    test('is found until its exact end', async () => {
+      const session = await create();
+      await store().note(session);
+      expect([await store().find(session.id, at(clock.in(59_999))), await store().find(session.id, at(clock.in(60_000)))]).toEqual([session, undefined]);
+    });
+
+    test('is found while it was used late enough', async () => {
+      const session = await create();
+      await store().note(session);
+      const found = async (usedAfter: Date) => [await store().find(session.id, at(clock.now(), usedAfter)), ...(await store().list(session.accountId, at(clock.now(), usedAfter)))];
+      expect([await found(clock.in(-1)), await found(clock.now())]).toEqual([[session, session], [undefined]]);
+    });
+
+    test('is its account’s alone: another notes it and ends it in vain', async () => {
+      const session = await create();
+      await store().note(session);
+      const { id: accountId } = await provision();
+      expect([await store().note({ ...session, accountId }), await store().end(accountId, session.id, 'person', clock.now()), await store().endAll(accountId, 'admin', clock.now(), [])]).toEqual([false, false, 0]);
+      expect(await store().find(session.id, at())).toEqual(session);
+    });
+
+    test('ends all but some, and with the account', async () => {
+      const { id: accountId } = await provision();
+      const [one, two, kept] = [await create({ accountId }), await create({ accountId }), await create({ accountId, usedAt: clock.in(-1_000) })];
+      for (const session of [one, two, kept]) await store().note(session);
+      expect((await store().list(accountId, at())).at(-1)).toEqual(kept);
+      expect(await store().endAll(accountId, 'person', clock.now(), [kept.id, 'x'])).toBe(2);
+      expect(await store().list(accountId, at())).toEqual([kept]);
+      await storage.people.remove(accountId);
+      expect(await store().find(kept.id, at())).toBeUndefined();
+      expect(await store().note(kept)).toBe(false);
+    });
+
+    test('is forgotten thirty days after its end', async () => {
+      const session = await create();
+      await store().note(session);
+      clock.advance(60_000 + 30 * 86_400_000 - 1);
+      await storage.purge();
+      expect(await store().find(session.id, at(new Date(session.endsAt.getTime() - 1)))).toEqual(session);
+      clock.advance(1);
+      await storage.purge();
+      expect(await store().find(session.id, at(new Date(session.endsAt.getTime() - 1)))).toBeUndefined();
+    });
   });
 });

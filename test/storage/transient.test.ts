@@ -59,21 +59,4 @@ describe.each([['memory', DRIVERS.memory], ['redis', DRIVERS.redis]] as const)('
     value.list.push(2);
     expect(await store.take(key)).toEqual({ list: [1] });
   });
-
-  test('counts every one of 50 parallel callers, up and down, apart from what is put', async () => {
-    const sums = await Promise.all(Array.from({ length: 50 }, () => store.count(key, 60)));
-    expect(sums.sort((a, b) => a - b)).toEqual(Array.from({ length: 50 }, (_, index) => index + 1));
-    expect([await store.count(key, 60, -2), await store.count(`${key}2`, 60)]).toEqual([48, 1]);
-    expect(await store.take(key)).toBeUndefined();
-  });
-
-  test('a count begins anew when its time is over, however often it was counted meanwhile', async () => {
-    await store.count(key, 2);
-    await new Promise((resolve) => setTimeout(resolve, 1_200));
-    clock.advance(1_200);
-    expect(await store.count(key, 2)).toBe(2);
-    await new Promise((resolve) => setTimeout(resolve, 1_000));
-    clock.advance(1_000);
-    expect(await store.count(key, 2)).toBe(1);
-  });
 });

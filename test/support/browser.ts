@@ -10,13 +10,13 @@ export interface Browser {
   readonly cookies: ReadonlyMap<string, string>;
 }
 
-/** `via`: where the issuer listens, when that is not its public address. */
-export function createBrowser(issuer: string, via = issuer): Browser {
+/** `via`: where the issuer listens, when that is not its public address. `own`: headers that it sends with each request. */
+export function createBrowser(issuer: string, via = issuer, own: Record<string, string> = {}): Browser {
   const jar = new Map<string, { value: string; path: string }>();
   const send = async (url: string, init: RequestInit) => {
     const { pathname } = new URL(url);
     const cookie = [...jar].filter(([, { path }]) => pathname.startsWith(path)).map(([name, { value }]) => `${name}=${value}`).join('; ');
-    const response = await fetch(url.startsWith(`${issuer}/`) ? via + url.slice(issuer.length) : url, { ...init, redirect: 'manual', headers: { ...(init.headers as Record<string, string>), ...(cookie === '' ? {} : { cookie }) } });
+    const response = await fetch(url.startsWith(`${issuer}/`) ? via + url.slice(issuer.length) : url, { ...init, redirect: 'manual', headers: { ...own, ...(init.headers as Record<string, string>), ...(cookie === '' ? {} : { cookie }) } });
     for (const line of response.headers.getSetCookie()) keepCookie(jar, line);
     return response;
   };

@@ -171,6 +171,7 @@ describe('in a browser', () => {
 
   test.each<[string, Answer, string]>([
     ['a refusal', [429, { error: 'rate_limited', message: 'Too many attempts. Wait a minute.' }], 'Too many attempts. Wait a minute.'],
+    ['a limit by network', [429, { error: 'temporarily_unavailable', error_description: 'Too many requests came from your network. Try again in 5 minutes.' }], 'Too many requests came from your network. Try again in 5 minutes.'],
     ['an answer that is not ours', [502, 'Bad gateway'], 'Something went wrong on our side. Try again in a moment.'],
     ['another site as relying party', [200, { options: { ...AUTHENTICATION, rpId: 'example.org' } }], 'Passkeys work only at the address localhost:'],
   ])('says what to do after %s, and is ready again', async (_what, answer, sentence) => {

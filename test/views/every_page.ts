@@ -8,7 +8,7 @@ export const pages = createPages({ assets, productName: 'Vouch' });
 const passkey = (text: string): PasskeyRow =>
   ({ id: text, name: text, model: text, aaguid: text, keyStorage: 'software', isSyncable: true, isBackedUp: true, attestationFormat: 'none', createdAt: new Date(0), lastUsedAt: undefined });
 
-const session = (text: string) => ({ key: text, client: text, device: text, ip: text, startedAt: new Date(0), usedAt: new Date(1), endsAt: new Date(2) });
+const session = (text: string) => ({ kind: 'sessions' as const, isNear: true, isHere: false, key: text, client: text as string | undefined, device: text, ip: text, startedAt: new Date(0), usedAt: new Date(1), endsAt: new Date(2) });
 
 /** Every page, filled from one pair of values, so that all are held to the same rules. */
 export function everyPage(text: string, issuer = 'https://us.vouch.sh'): Record<string, string> {
@@ -33,7 +33,7 @@ export function everyPage(text: string, issuer = 'https://us.vouch.sh'): Record<
     account: pages.renderAccountPage({
       name: text, email: text, isFresh: true, notice: 'passkey_added', issuer, passkeys: [passkey(text), { ...passkey(text), lastUsedAt: new Date(1), isBackedUp: false }],
       identities: [{ key: text, upstream: text, email: text, linkedAt: new Date(0), lastUsedAt: new Date(1) }], linkable: [{ id: text, name: text }],
-      sessions: [session(text), { ...session(text), device: undefined, ip: undefined }],
+      sessions: [{ ...session(text), kind: 'browsers', client: undefined, isHere: true }, { ...session(text), kind: 'browsers', client: undefined, device: undefined }, session(text), { ...session(text), device: undefined, ip: undefined }],
       ended: [{ client: text, device: text, endedAt: new Date(0), by: 'reuse' }, { client: text, device: undefined, endedAt: new Date(0), by: 'admin' }],
     }),
     accountStale: pages.renderAccountPage({ name: text, email: text, isFresh: false, issuer, passkeys: [], identities: [], sessions: [], ended: [], linkable: [{ id: text, name: text }] }),

@@ -13,8 +13,10 @@ const device = { name: 'build-42.corp.example.com', os: 'Linux (x86_64)', addres
 const bare = { ...device, name: undefined, os: undefined, address: '2001:db8:1234:5678:9abc:def0:1234:5678', distance: 'same_network' } as const;
 const upstreams = [{ id: 'google', name: 'Google' }, { id: 'entra', name: 'Microsoft' }];
 const sessions = [
-  { key: 's1', client: 'vouch', device: 'ada-laptop (darwin)', ip: '203.0.113.7', startedAt: at(24), usedAt: at(24), endsAt: at(25) },
-  { key: 's2', client: 'Payroll', device: undefined, ip: '2001:db8:85a3::8a2e:370:7334', startedAt: at(23), usedAt: at(24), endsAt: at(25) },
+  { kind: 'browsers' as const, key: 'b1', client: undefined, device: 'Firefox on Linux', ip: '203.0.113.7', isNear: true, isHere: true, startedAt: at(24), usedAt: at(24), endsAt: at(25) },
+  { kind: 'browsers' as const, key: 'b2', client: undefined, device: 'Safari on iPhone', ip: '2001:db8:85a3::8a2e:370:7334', isNear: false, isHere: false, startedAt: at(24), usedAt: at(24), endsAt: at(25) },
+  { kind: 'sessions' as const, isNear: true, isHere: false, key: 's1', client: 'vouch', device: 'ada-laptop (darwin)', ip: '203.0.113.7', startedAt: at(24), usedAt: at(24), endsAt: at(25) },
+  { kind: 'sessions' as const, isNear: false, isHere: false, key: 's2', client: 'Payroll', device: undefined, ip: '2001:db8:85a3::8a2e:370:7334', startedAt: at(23), usedAt: at(24), endsAt: at(25) },
 ];
 const ended = [{ client: 'vouch', device: 'build-host-17.internal.example.com (linux)', endedAt: at(24), by: 'reuse' as const }];
 const none = { sessions: [], ended: [] };
@@ -42,10 +44,12 @@ export const REAL_PAGES: Readonly<Record<string, string>> = {
   consent: pages.renderConsentPage({ uid: 'u', clientName: 'Payroll', email: ada.email, scopes: ['openid', 'email'], redirectHost: 'payroll.example.com' }),
   account: pages.renderAccountPage({ ...ada, isFresh: true, passkeys, identities, sessions, ended, linkable: [upstreams[1]!], notice: 'passkey_added' }),
   'account-stale': pages.renderAccountPage({ ...ada, isFresh: false, passkeys, identities, ...none, sessions, linkable: [] }),
-  'account-bare': pages.renderAccountPage({ ...ada, isFresh: true, passkeys: [], identities: [], ...none, linkable: [] }),
+  'account-bare': pages.renderAccountPage({ ...ada, isFresh: true, passkeys: [], identities: [], ...none, sessions: sessions.slice(0, 1), linkable: [] }),
   passkey: pages.renderPasskeyPage({ passkey: passkeys[1]!, isFresh: true, issuer }),
   'passkey-stale': pages.renderPasskeyPage({ passkey: passkeys[0]!, isFresh: false, issuer }),
   'not-signed-in': pages.renderNotSignedInPage(),
+  // Without what would take it on at once, as the next.
+  'go-on': pages.renderContinuePage({ href: '/stay' }).replace(/<meta http-equiv="refresh" [^>]*>/, ''),
   // Without its script, which would send it on at once: as it is seen where scripts are off.
   posting: pages.renderPostingPage({ action: '/stay', fields: [{ name: 'xsrf', value: 'x' }] }).replace(/<script [^>]*><\/script>/, ''),
   'sign-out': pages.renderSignOutPage({ action: '/oauth/logout/confirm', xsrf: 'x' }),

@@ -135,7 +135,7 @@
     });
     // A proxy in between may answer with a page of its own.
     const answer = (await response.json().catch(() => null)) || {};
-    if (!response.ok) throw new Refusal(answer.message || text('unexpected'), answer.field);
+    if (!response.ok) throw new Refusal(answer.message || answer.error_description || text('unexpected'), answer.field);
     return answer;
   }
 

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { runVouch } from '../../cli/run.ts';
+import { COMPILED } from '../support/compiled.ts';
 
 export const BIN = fileURLToPath(new URL('../../cli/vouch.mjs', import.meta.url));
 export const SETUP_ANTHROPIC = [
@@ -17,7 +18,6 @@ export const SETUP_ANTHROPIC = [
 ];
 export const SETUP_OPENAI = ['setup', 'openai', '--identity-provider-id', 'wip_01', '--service-account-id', 'sa_01'];
 
-const COMPILED = join(tmpdir(), `vouch-test-code-${process.getuid?.() ?? ''}`);
 
 export interface Outcome {
   readonly status: number | null;
@@ -143,7 +143,7 @@ export function pageLogOf(sandbox: Sandbox): string {
 /** Starts the command with a bare environment, so that nothing of this machine leaks into the outcome. */
 export function startVouch(command: string, parameters: readonly string[], variables: Record<string, string>): Running {
   // The compiled code is kept across sandboxes: starting afresh each time would be most of these tests' time.
-  const own = { PATH: process.env['PATH'] ?? '', HOME: '/nonexistent', NODE_COMPILE_CACHE: COMPILED };
+  const own = { PATH: process.env['PATH'] ?? '', HOME: '/nonexistent', ...COMPILED };
   const child = spawn(command, parameters, { env: { ...own, ...variables }, stdio: ['ignore', 'pipe', 'pipe'] });
   let [stdout, stderr] = ['', ''];
   child.stdout.on('data', (chunk: Buffer) => { stdout += chunk.toString(); });

@@ -2,7 +2,7 @@
 export default {
   testEnvironment: 'node',
   testMatch: ['**/*.test.ts'],
-  // Clusters of real processes under load run alone: after all others in npm test, or by npm run test:cluster.
+  // Clusters of real processes under load run alone, for four minutes: npm run test:cluster.
   ...(process.env.CLUSTER === undefined ? { roots: ['<rootDir>/test'], testPathIgnorePatterns: ['/node_modules/', '<rootDir>/test/cluster/'] } : { roots: ['<rootDir>/test/cluster'] }),
   extensionsToTreatAsEsm: ['.ts'],
   transform: {

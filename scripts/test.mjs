@@ -109,14 +109,14 @@ function readReport(report) {
 }
 
 /** Passed and failed tests; whatever else is wrong with the run counts as one failed. */
-async function runTests(services, more = {}) {
+async function runTests(services) {
   const dir = mkdtempSync(path.join(tmpdir(), 'vouch-test-'));
   const report = path.join(dir, 'report.json');
   let isLingering = false;
   try {
     const { code } = await run(
       [findNode(), '--experimental-vm-modules', '--liftoff-only', path.join(root, 'node_modules/jest/bin/jest.js'), '--json', `--outputFile=${report}`, ...args],
-      { env: { ...testEnvironment(services), ...more }, isShown: true, onStart: (child) => endLingering(report, child, () => { isLingering = true; }) },
+      { env: testEnvironment(services), isShown: true, onStart: (child) => endLingering(report, child, () => { isLingering = true; }) },
     );
     return judge(readReport(report), code, isLingering);
   } finally {
@@ -151,11 +151,8 @@ async function main() {
   starting.catch(() => {}); // seen below, when the checks are through
   try {
     const failedChecks = args.length === 0 ? await runChecks() : 0;
-    const runs = [await runTests(await starting)];
-    // Clusters under load want the machine for themselves.
-    if (args.length === 0 && interruptedBy === undefined) runs.push(await runTests(await starting, { CLUSTER: '1' }));
-    const sum = (key) => runs.reduce((all, run) => all + run[key], 0);
-    return { passed: sum('passed'), failed: sum('failed') + failedChecks };
+    const { passed, failed } = await runTests(await starting);
+    return { passed, failed: failed + failedChecks };
   } finally {
     await starting.then(({ stop }) => stop(), () => {});
   }

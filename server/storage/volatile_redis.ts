@@ -78,9 +78,9 @@ export function createRedisVolatile(url: string, clock: Clock, onError: (error: 
         await redis.ping();
       }),
     close: async () => {
-      await redis.quit().catch(() => {
-        redis.disconnect();
-      });
+      // With nobody at the other end a goodbye would wait for its time-out.
+      if (redis.status === 'ready') await redis.quit().catch(() => undefined);
+      redis.disconnect();
     },
   };
 }

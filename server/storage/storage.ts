@@ -109,7 +109,7 @@ export async function openStorage({ databaseUrl, redisUrl, dataDir, clock, onRed
     clients: createClientStore(prisma),
     audiences: createAudienceStore(prisma),
     audit: createAuditStore(database),
-    durable: createSqlArtifacts(database, clock),
+    durable: createSqlArtifacts(prisma, clock),
     volatile: artifacts,
     transient,
     limits: redis?.limits ?? createMemoryLimits(),

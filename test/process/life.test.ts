@@ -1,18 +1,25 @@
+import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { describe, expect, test } from '@jest/globals';
 import { createBrowser, enrol } from '../support/browser.ts';
+import { COMPILED } from '../support/compiled.ts';
 import { findFreePort } from '../support/free_port.ts';
 import { spawnIssuer, startIssuerProcess, type IssuerProcess } from '../support/issuer_process.ts';
 import { exchangeForm, postToken, signIn } from '../support/oauth.ts';
+import { createTestDatabase, query, testRedisUrl } from '../support/services.ts';
 import { createSoftwarePasskey } from '../support/software_passkey.ts';
 
 /* The issuer as a process on embedded storage: how it starts, ends, is killed, and starts again. */
 
+const KEYS_COMMAND = fileURLToPath(new URL('../../server/keys_command.ts', import.meta.url));
 const newFolder = () => mkdtempSync(join(tmpdir(), 'vouch-life-'));
 const readKids = async (url: string) => ((await (await fetch(`${url}/oauth/jwks`)).json()) as { keys: { kid: string }[] }).keys.map(({ kid }) => kid).sort();
 
@@ -73,6 +80,37 @@ describe('start', () => {
     const secrets = [tokens.access_token, tokens.refresh_token, tokens.id_token, federation, link.split('/').at(-1)!, readFileSync(join(issuer.dataDir, 'kek'), 'utf8').trim(), readFileSync(join(issuer.dataDir, 'cookie_keys'), 'utf8').trim()];
     expect(stderr).toContain('token exchanged');
     for (const secret of secrets) expect(stderr).not.toContain(secret);
+  });
+
+  test('again, after keys were changed while it was away: no document is older than that, from the first answer on', async () => {
+    const keys = { LEAD: 4, JWKS_MAX_AGE: 1, STALE: 3, RETENTION: 14, ROTATION: 3_600, VERIFIER_WAIT: 1 };
+    const env = {
+      DATABASE_URL: await createTestDatabase(), REDIS_URL: testRedisUrl(), VOUCH_KEK: randomBytes(32).toString('base64url'), VOUCH_COOKIE_KEYS: randomBytes(32).toString('base64url'),
+      VOUCH_LONGEST_TOKEN_SECONDS: '5', ...Object.fromEntries(Object.entries(keys).map(([name, seconds]) => [`VOUCH_KEY_${name}_SECONDS`, String(seconds)])),
+    };
+    const first = await startIssuerProcess({ env });
+    const [revoked] = await query(env.DATABASE_URL, "SELECT kid FROM signing_keys WHERE ring = 'ES256' AND state = 'active'");
+    await first.stop();
+    // What it kept says so itself: after the lead, less the life of a cache, another key may sign.
+    await Promise.all([
+      promisify(execFile)(process.execPath, [KEYS_COMMAND, 'revoke', '--reason', 'drill', '--', String(revoked!['kid'])], { env: { PATH: process.env['PATH'], ...COMPILED, ...env, VOUCH_DATA_DIR: first.dataDir } }),
+      new Promise((resolve) => setTimeout(resolve, 3_500)),
+    ]);
+    const seen: string[][] = [];
+    const up = new AbortController();
+    const watching = (async () => {
+      while (!up.signal.aborted) {
+        const kids = await readKids(first.url).catch(() => undefined);
+        if (kids !== undefined) seen.push(kids);
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+    })();
+    const again = await startIssuerProcess({ dataDir: first.dataDir, port: first.port, env });
+    up.abort();
+    await watching;
+    await again.stop();
+    expect(seen.length).toBeGreaterThan(0);
+    expect(seen.filter((kids) => kids.includes(String(revoked!['kid'])))).toEqual([]);
   });
 });
 

@@ -5,7 +5,7 @@ import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { listenForCallback } from '../../cli/callback.ts';
 import { EMAIL, startFakeIssuer, type FakeIssuer } from '../support/fake_issuer_for_cli.ts';
-import { createSandbox, FOLLOWING_BROWSER, pageLogOf, SETUP_ANTHROPIC, type Sandbox } from './run_vouch.ts';
+import { createSandbox, FOLLOWING_BROWSER, SETUP_ANTHROPIC, type Sandbox } from './run_vouch.ts';
 
 let sandbox: Sandbox;
 let fake: FakeIssuer;
@@ -47,7 +47,7 @@ it('signs in through the browser and keeps the session for its owner only', asyn
 
 it('shows a page that says the end, keeps nothing and runs nothing', async () => {
   await loginWith(FOLLOWING_BROWSER);
-  const page = await sandbox.readJson(pageLogOf(sandbox)) as { status: number; headers: Record<string, string>; body: string };
+  const page = await sandbox.readPage() as { status: number; headers: Record<string, string>; body: string };
   expect(page.status).toBe(200);
   expect(page.body).toContain('You can close this window.');
   expect(page.body).toContain(EMAIL);
@@ -68,10 +68,10 @@ it('strangers on the callback address change nothing', async () => {
     const statuses = [];
     for (const [method, path] of tries) statuses.push((await fetch(origin + path, { method })).status);
     const last = await fetch(url);
-    await writeFile(log, JSON.stringify({ statuses, last: last.status }));
+    await leave({ statuses, last: last.status });
   `);
   expect(status).toBe(0);
-  expect(await sandbox.readJson(pageLogOf(sandbox))).toEqual({ statuses: [400, 400, 404, 404, 400, 405, 405], last: 200 });
+  expect(await sandbox.readPage()).toEqual({ statuses: [400, 400, 404, 404, 400, 405, 405], last: 200 });
 });
 
 it('a refusal is said in the terminal and in the browser, escaped', async () => {
@@ -79,7 +79,7 @@ it('a refusal is said in the terminal and in the browser, escaped', async () => 
   const { status, stderr } = await loginWith(FOLLOWING_BROWSER);
   expect(status).toBe(5);
   expect(stderr).toContain(`error: the issuer ${fake.issuer} refused: access_denied: The <b>person</b> declined\nhint: `);
-  const { status: pageStatus, body } = await sandbox.readJson(pageLogOf(sandbox));
+  const { status: pageStatus, body } = await sandbox.readPage();
   expect(pageStatus).toBe(400);
   expect(body).toContain('You are not signed in');
   expect(body).toContain('The &#60;b&#62;person&#60;/b&#62; declined');

@@ -1,9 +1,11 @@
 // The CLI as its users run it: a child process with its own ~/.vouch.
 import { spawn, type ChildProcess } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { runVouch } from '../../cli/run.ts';
 import { COMPILED } from '../support/compiled.ts';
@@ -17,7 +19,6 @@ export const SETUP_ANTHROPIC = [
   '--workspace-id', 'wrkspc_01Space',
 ];
 export const SETUP_OPENAI = ['setup', 'openai', '--identity-provider-id', 'wip_01', '--service-account-id', 'sa_01'];
-
 
 export interface Outcome {
   readonly status: number | null;
@@ -35,8 +36,10 @@ export interface Sandbox {
   /** Like `run`, in this process: quick, for what no process of its own is needed. Never two at once. */
   readonly runHere: (parameters: readonly string[], variables?: Record<string, string>) => Promise<Outcome>;
   readonly start: (parameters: readonly string[], variables?: Record<string, string>) => Running;
-  /** Writes a script that gets the address as `url`, and returns the BROWSER value that runs it. */
+  /** Writes a script that gets the address as `url` and may `leave` what it saw, and returns the BROWSER value that runs it. */
   readonly writeBrowser: (name: string, body: string) => Promise<string>;
+  /** What the script left. It may still run when the command has ended, so this waits for it. */
+  readonly readPage: () => Promise<Record<string, unknown>>;
   readonly readJson: (path: string) => Promise<Record<string, unknown>>;
   /** Changes session.json as the passing of time would. */
   readonly editSession: (changes: Record<string, unknown>) => Promise<void>;
@@ -50,16 +53,16 @@ export interface Running {
   readonly waitForStderr: (pattern: RegExp) => Promise<RegExpMatchArray>;
 }
 
-/** Follows redirects like a browser and leaves what it saw in `page.json`. */
+/** Follows redirects like a browser and leaves what it saw for `readPage`. */
 export const FOLLOWING_BROWSER = `
   const response = await fetch(url);
-  await writeFile(log, JSON.stringify({ status: response.status, headers: Object.fromEntries(response.headers), body: await response.text() }));
+  await leave({ status: response.status, headers: Object.fromEntries(response.headers), body: await response.text() });
 `;
 
 export async function createSandbox(): Promise<Sandbox> {
   const folder = await mkdtemp(join(tmpdir(), 'vouch-cli-'));
   const home = join(folder, 'home');
-  const sessionPath = join(home, 'session.json');
+  const [sessionPath, pageLog] = [join(home, 'session.json'), join(folder, 'page.json')];
   const readJson = async (path: string): Promise<Record<string, unknown>> => JSON.parse(await readFile(path, 'utf8')) as Record<string, unknown>;
   const start: Sandbox['start'] = (parameters, variables = {}) => startVouch(process.execPath, [BIN, ...parameters], { VOUCH_HOME: home, ...variables });
   return {
@@ -73,10 +76,21 @@ export async function createSandbox(): Promise<Sandbox> {
     editSession: async (changes) => writeFile(sessionPath, JSON.stringify({ ...(await readJson(sessionPath)), ...changes })),
     writeBrowser: async (name, body) => {
       const path = join(folder, `${name}.mjs`);
-      const prelude = `import { writeFile } from 'node:fs/promises';\nconst url = process.argv[2];\nconst log = ${JSON.stringify(join(folder, 'page.json'))};\n`;
+      const prelude = `
+        import { rename, writeFile } from 'node:fs/promises';
+        const url = process.argv[2];
+        const leave = async (seen) => {
+          await writeFile(${JSON.stringify(`${pageLog}.new`)}, JSON.stringify(seen));
+          await rename(${JSON.stringify(`${pageLog}.new`)}, ${JSON.stringify(pageLog)});
+        };
+      `;
       await writeFile(path, `#!${process.execPath}\n${prelude}${body}`);
       await chmod(path, 0o755);
       return path;
+    },
+    readPage: async () => {
+      for (let tries = 0; !existsSync(pageLog) && tries < 100; tries += 1) await sleep(100);
+      return readJson(pageLog);
     },
     remove: () => rm(folder, { recursive: true, force: true }),
   };
@@ -133,11 +147,6 @@ function capture(stream: NodeJS.WriteStream, onText?: (all: string) => void): { 
       else Object.defineProperty(stream, 'write', own);
     },
   };
-}
-
-/** What the browser script of this sandbox saw. */
-export function pageLogOf(sandbox: Sandbox): string {
-  return join(sandbox.home, '..', 'page.json');
 }
 
 /** Starts the command with a bare environment, so that nothing of this machine leaks into the outcome. */

@@ -71,7 +71,7 @@ function runVouch(args: readonly string[], env: Record<string, string>, onStderr
 
 async function run(): Promise<void> {
   say('Start the issuer, on embedded storage, with nothing prepared');
-  const issuer = await startIssuerProcess({ env: { VOUCH_AUDIENCES: OPENAI_AUDIENCE, VOUCH_HOSTED_DOMAINS: 'example.com' } });
+  const issuer = await startIssuerProcess({ dataDir: mkdtempSync(join(tmpdir(), 'vouch-')), env: { VOUCH_AUDIENCES: OPENAI_AUDIENCE, VOUCH_HOSTED_DOMAINS: 'example.com' } });
   cleanups.push(() => issuer.stop(), () => { rmSync(issuer.dataDir, { recursive: true, force: true }); });
   show(`it listens on ${issuer.url}, has made and sealed its keys, and printed a link for the first admin`);
 

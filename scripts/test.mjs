@@ -3,7 +3,7 @@
 // npm test -- test/keys runs only those test files (arguments go to Jest), without the checks of the whole tree.
 // The last line is always `N passed, N failed`; a check that fails counts as one failed.
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { binDir, ensureInstalled, findNode, pathWithBin, printError, root } from './install.mjs';
@@ -77,11 +77,12 @@ async function runChecks() {
 // ── Jest ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** Nothing of the developer's own set-up reaches the tests: least of all the address of a real database. */
-function testEnvironment(services) {
+function testEnvironment(services, dir) {
   const own = Object.entries(process.env).filter(([name]) => !/^(DATABASE_URL|REDIS_URL|VOUCH_)/.test(name));
   return {
     ...Object.fromEntries(own),
     PATH: pathWithBin(),
+    TMPDIR: dir, // whatever tests leave there goes when they end
     NODE_NO_WARNINGS: '1',
     TEST_DATABASE_URL: services.databaseUrl,
     TEST_REDIS_URL: services.redisUrl,
@@ -111,12 +112,13 @@ function readReport(report) {
 /** Passed and failed tests; whatever else is wrong with the run counts as one failed. */
 async function runTests(services) {
   const dir = mkdtempSync(path.join(tmpdir(), 'vouch-test-'));
+  chmodSync(dir, 0o711); // tests start a Postgres of another user in there
   const report = path.join(dir, 'report.json');
   let isLingering = false;
   try {
     const { code } = await run(
       [findNode(), '--experimental-vm-modules', '--liftoff-only', path.join(root, 'node_modules/jest/bin/jest.js'), '--json', `--outputFile=${report}`, ...args],
-      { env: testEnvironment(services), isShown: true, onStart: (child) => endLingering(report, child, () => { isLingering = true; }) },
+      { env: testEnvironment(services, dir), isShown: true, onStart: (child) => endLingering(report, child, () => { isLingering = true; }) },
     );
     return judge(readReport(report), code, isLingering);
   } finally {

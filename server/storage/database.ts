@@ -67,13 +67,13 @@ export async function openPostgres(url: string): Promise<Database> {
   };
 }
 
-/** PGlite in `folder`, or in memory for tests: the same SQL, in this one process. */
-export async function openEmbedded(folder: string | undefined): Promise<Database> {
+/** PGlite in `folder`: the same SQL, in this one process. */
+export async function openEmbedded(folder: string): Promise<Database> {
   // Loaded only here: a production instance has no use for 27 MB of database.
   const [{ PGlite }, { PrismaPGlite }] = await Promise.all([import('@electric-sql/pglite'), import('pglite-prisma-adapter')]);
-  const unlock = folder === undefined ? () => undefined : lockFolder(join(folder, 'folder.lock'));
+  const unlock = lockFolder(join(folder, 'folder.lock'));
   try {
-    const lite = await PGlite.create(folder === undefined ? 'memory://' : join(folder, 'db'));
+    const lite = await PGlite.create(join(folder, 'db'));
     await migrate(lite, findMigrations());
     const prisma = new PrismaClient({ adapter: new PrismaPGlite(lite) });
     return {

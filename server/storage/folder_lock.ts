@@ -4,6 +4,8 @@ import { DatabaseSync } from 'node:sqlite';
 import { Refused } from '../lib/errors.ts';
 
 const SQLITE_BUSY = 5;
+/** Of several that try in the same instant each finds another in its way: without a moment's patience none would get it. */
+const PATIENCE_MS = 300;
 
 /**
  * Holds `file` as a lock for this process. The embedded store does not guard its folder: a second process on it loses
@@ -14,7 +16,7 @@ const SQLITE_BUSY = 5;
 export function lockFolder(file: string): () => void {
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
   closeSync(openSync(file, 'a', 0o600));
-  const database = new DatabaseSync(file, { timeout: 0 });
+  const database = new DatabaseSync(file, { timeout: PATIENCE_MS });
   const owner = `${file}.pid`;
   try {
     database.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE'); // no journal: nothing is ever written

@@ -78,8 +78,8 @@ export interface Storage {
 export interface StorageOptions {
   readonly databaseUrl: Secret<string> | undefined;
   readonly redisUrl: Secret<string> | undefined;
-  /** Where the embedded database lies; undefined keeps it in memory. */
-  readonly dataDir: string | undefined;
+  /** Where the embedded database lies. */
+  readonly dataDir: string;
   readonly clock: Clock;
   readonly onRedisError: (error: Error) => void;
 }

@@ -220,7 +220,7 @@ const COMMAND = fileURLToPath(new URL('../../server/keys_command.ts', import.met
 
 function startOnHost(args: readonly string[], env: Record<string, string>) {
   const { PATH, HOME } = process.env;
-  return watchProcess(spawn(process.execPath, [COMMAND, ...args], { env: { PATH, HOME, NODE_NO_WARNINGS: '1', ...COMPILED, ...env }, stdio: ['ignore', 'pipe', 'pipe'] }));
+  return watchProcess(spawn(process.execPath, ['--liftoff-only', COMMAND, ...args], { env: { PATH, HOME, NODE_NO_WARNINGS: '1', ...COMPILED, ...env }, stdio: ['ignore', 'pipe', 'pipe'] }));
 }
 
 const onHost = (args: readonly string[], env: Record<string, string>): Promise<Ended> => startOnHost(args, env).ended;

@@ -25,7 +25,7 @@ afterEach(async () => {
 
 /** An instance of its own on the database: its own connections, its own snapshot. */
 async function openInstance(databaseUrl: string, { keks = KEKS, policy = POLICY } = {}): Promise<Keys> {
-  const storage = await openStorage({ databaseUrl: new Secret(databaseUrl), redisUrl: undefined, dataDir: undefined, clock: systemClock, onRedisError: () => undefined });
+  const storage = await openStorage({ databaseUrl: new Secret(databaseUrl), redisUrl: undefined, dataDir: '', clock: systemClock, onRedisError: () => undefined });
   opened.push(storage);
   return createKeys({ store: storage.keys, hints: storage.hints, keks, policy, clock: systemClock, events: silent, pollSeconds: 1, tickSeconds: 1 });
 }

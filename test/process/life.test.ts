@@ -42,7 +42,7 @@ async function runIssuer(env: Record<string, string>, args: readonly string[] = 
 
 describe('start', () => {
   test('says all that a new user needs, makes secrets for their owner only, and ends well when told to', async () => {
-    const issuer = await startIssuerProcess();
+    const issuer = await startIssuerProcess({ dataDir: newFolder() });
     const { stdout } = issuer.output();
     for (const said of [issuer.url, `${issuer.url}/.well-known/openid-configuration`, issuer.dataDir, 'npx vouch login']) expect(stdout).toContain(said);
     expect(stdout.match(/\/login\/enrol\//g)).toHaveLength(1);
@@ -93,7 +93,7 @@ describe('start', () => {
     await first.stop();
     // What it kept says so itself: after the lead, less the life of a cache, another key may sign.
     await Promise.all([
-      promisify(execFile)(process.execPath, [KEYS_COMMAND, 'revoke', '--reason', 'drill', '--', String(revoked!['kid'])], { env: { PATH: process.env['PATH'], ...COMPILED, ...env, VOUCH_DATA_DIR: first.dataDir } }),
+      promisify(execFile)(process.execPath, ['--liftoff-only', KEYS_COMMAND, 'revoke', '--reason', 'drill', '--', String(revoked!['kid'])], { env: { PATH: process.env['PATH'], ...COMPILED, ...env, VOUCH_DATA_DIR: first.dataDir } }),
       new Promise((resolve) => setTimeout(resolve, 3_500)),
     ]);
     const seen: string[][] = [];

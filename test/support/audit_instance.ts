@@ -5,6 +5,7 @@ import type { Clock } from '../../server/lib/clock.ts';
 import { createAuditStore } from '../../server/storage/audit_sql.ts';
 import { openEmbedded, openPostgres, type Database } from '../../server/storage/database.ts';
 import type { AuditStore } from '../../server/storage/storage.ts';
+import { createEmbeddedFolder } from './embedded_folder.ts';
 import { createTestDatabase } from './services.ts';
 
 /** A database of the issuance record, and a way to lay hands on it. */
@@ -21,7 +22,7 @@ export interface RecordDatabase {
 }
 
 export const RECORD_DATABASES: Readonly<Record<'embedded' | 'postgres', () => Promise<RecordDatabase>>> = {
-  embedded: async () => toRecordDatabase(await openEmbedded(undefined)),
+  embedded: async () => toRecordDatabase(await openEmbedded(await createEmbeddedFolder())),
   postgres: async () => toRecordDatabase(await openPostgres(await createTestDatabase())),
 };
 

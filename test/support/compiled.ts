@@ -1,5 +1,4 @@
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 /** Where the programs that tests start keep what Node makes of their source: each start costs half of the processor time. */
-export const COMPILED = { NODE_COMPILE_CACHE: join(tmpdir(), `vouch-test-code-${process.getuid?.() ?? ''}`) };
+export const COMPILED = { NODE_COMPILE_CACHE: fileURLToPath(new URL('../../node_modules/.cache/test-programs', import.meta.url)) };

@@ -1,9 +1,8 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { COMPILED } from './compiled.ts';
+import { createEmbeddedFolder } from './embedded_folder.ts';
 import { findFreePort } from './free_port.ts';
 
 export interface IssuerProcess {
@@ -22,6 +21,7 @@ export interface IssuerProcess {
 }
 
 export interface IssuerProcessOptions {
+  /** Default: a new one, its database made and empty. */
   readonly dataDir?: string;
   readonly port?: number;
   readonly env?: Record<string, string>;
@@ -33,7 +33,8 @@ export const UNLIMITED = '1000000';
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
 /** Starts the issuer as `npm start` does, as a process of its own, and waits until it answers. */
-export async function startIssuerProcess({ dataDir = mkdtempSync(join(tmpdir(), 'vouch-')), port, env = {} }: IssuerProcessOptions = {}): Promise<IssuerProcess> {
+export async function startIssuerProcess({ dataDir: given, port, env = {} }: IssuerProcessOptions = {}): Promise<IssuerProcess> {
+  const dataDir = given ?? (await createEmbeddedFolder());
   const chosen = port ?? (await findFreePort());
   const child = spawnIssuer({ VOUCH_PORT: String(chosen), VOUCH_RATE_LIMIT_SCALE: UNLIMITED, VOUCH_DATA_DIR: dataDir, ...env });
   const printed = { stdout: '', stderr: '' };

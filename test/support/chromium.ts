@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { afterAll } from '@jest/globals';
 import { chromium, type Browser, type CDPSession, type Page } from 'playwright-core';
 
 export interface ChromiumPage {
@@ -17,13 +18,16 @@ export interface ChromiumPage {
 
 const OUTPUT = fileURLToPath(new URL('../../test-output/', import.meta.url));
 
-/** A real Chromium with a virtual authenticator (a passkey on the device, its user verified, always touched). */
+let launched: Promise<Browser> | undefined;
+afterAll(async () => (await launched)?.close());
+
+/** A profile of its own in a real Chromium, with a virtual authenticator (a passkey on the device, its user verified, always touched). */
 export async function openChromium(view: { width?: number; height?: number; colorScheme?: 'dark' | 'light' } = {}): Promise<ChromiumPage> {
-  const browser: Browser = await chromium.launch({
+  launched ??= chromium.launch({
     executablePath: process.env.TEST_CHROMIUM ?? '/usr/bin/chromium',
     args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
   });
-  const context = await browser.newContext({ viewport: { width: view.width ?? 1200, height: view.height ?? 800 }, colorScheme: view.colorScheme ?? 'light' });
+  const context = await (await launched).newContext({ viewport: { width: view.width ?? 1200, height: view.height ?? 800 }, colorScheme: view.colorScheme ?? 'light' });
   const page = await context.newPage();
   const complaints: string[] = [];
   page.on('pageerror', (error) => complaints.push(error.message));
@@ -46,6 +50,6 @@ export async function openChromium(view: { width?: number; height?: number; colo
       mkdirSync(OUTPUT, { recursive: true });
       await page.screenshot({ path: `${OUTPUT}${name}.png`, fullPage: true });
     },
-    close: () => browser.close(),
+    close: () => context.close(),
   };
 }

@@ -18,4 +18,5 @@ export async function findSeriousFaults(page: Page): Promise<string[]> {
   return violations.filter(({ impact }) => impact === 'serious' || impact === 'critical').map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 200)).join(' | ')}`);
 }
 
-export const VIEWS = [390, 1280].flatMap((width) => (['light', 'dark'] as const).map((colorScheme) => ({ width, colorScheme, height: width === 390 ? 844 : 800 })));
+/** A phone's and a desk's. */
+export const SCREENS = [{ width: 390, height: 844 }, { width: 1280, height: 800 }];

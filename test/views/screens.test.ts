@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { applyBrowserHeaders } from '../../server/http/security_headers.ts';
 import { openChromium, type ChromiumPage } from '../support/chromium.ts';
-import { findSeriousFaults, VIEWS } from '../support/pages_on_screen.ts';
+import { findSeriousFaults, SCREENS } from '../support/pages_on_screen.ts';
 import { assets } from './every_page.ts';
 import { REAL_PAGES } from './real_pages.ts';
 
@@ -27,10 +27,10 @@ afterAll(async () => {
   await new Promise((resolve) => server.close(resolve));
 });
 
-describe.each(VIEWS)('at $width, $colorScheme', (view) => {
+describe.each(SCREENS)('at $width', (screen) => {
   let chromium: ChromiumPage;
   beforeAll(async () => {
-    chromium = await openChromium(view);
+    chromium = await openChromium(screen);
   });
   afterAll(() => chromium.close());
 
@@ -41,11 +41,14 @@ describe.each(VIEWS)('at $width, $colorScheme', (view) => {
     const faults: Record<string, readonly string[]> = {};
     for (const name of Object.keys(REAL_PAGES)) {
       await page.goto(`${base}/${name}`);
-      const width = Number(await page.evaluate('document.documentElement.scrollWidth'));
-      // A desk's width changes no colour, label or order.
-      const found = [...(view.width === 390 ? await findSeriousFaults(page) : []), ...(width > view.width ? [`it is ${width} wide`] : [])];
-      if (found.length > 0) faults[name] = found;
-      await chromium.screenshot(`${name}-${view.width}-${view.colorScheme}`);
+      for (const colorScheme of ['light', 'dark'] as const) {
+        await page.emulateMedia({ colorScheme });
+        const width = Number(await page.evaluate('document.documentElement.scrollWidth'));
+        // A desk's width changes no colour, label or order.
+        const found = [...(screen.width === 390 ? await findSeriousFaults(page) : []), ...(width > screen.width ? [`it is ${width} wide`] : [])];
+        if (found.length > 0) faults[`${name}, ${colorScheme}`] = found;
+        await chromium.screenshot(`${name}-${screen.width}-${colorScheme}`);
+      }
     }
     expect(faults).toEqual({});
     expect(chromium.complaints).toEqual([]);

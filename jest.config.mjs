@@ -3,7 +3,7 @@ export default {
   testEnvironment: 'node',
   testMatch: ['**/*.test.ts'],
   cacheDirectory: '<rootDir>/node_modules/.cache/jest',
-  // Clusters of real processes under load run alone, for four minutes: npm run test:cluster.
+  // Clusters of real processes under load run alone, for four minutes, after the rest; without it: npm run test:cluster.
   ...(process.env.CLUSTER === undefined ? { roots: ['<rootDir>/test'], testPathIgnorePatterns: ['/node_modules/', '<rootDir>/test/cluster/'] } : { roots: ['<rootDir>/test/cluster'] }),
   extensionsToTreatAsEsm: ['.ts'],
   transform: {

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// npm test: lint, types, schema and all tests, on a real PostgreSQL, Redis and Chromium.
+// npm test: lint, types, schema and all tests, on a real PostgreSQL, Redis and Chromium; clusters last, and alone.
 // npm test -- test/keys runs only those test files (arguments go to Jest), without the checks of the whole tree.
 // The last line is always `N passed, N failed`; a check that fails counts as one failed.
 import { spawn } from 'node:child_process';
@@ -109,8 +109,8 @@ function readReport(report) {
   }
 }
 
-/** Passed and failed tests; whatever else is wrong with the run counts as one failed. */
-async function runTests(services) {
+/** Passed and failed tests; whatever else is wrong with the run counts as one failed. `env` chooses among the tests. */
+async function runTests(services, env = {}) {
   const dir = mkdtempSync(path.join(tmpdir(), 'vouch-test-'));
   chmodSync(dir, 0o711); // tests start a Postgres of another user in there
   const report = path.join(dir, 'report.json');
@@ -118,7 +118,7 @@ async function runTests(services) {
   try {
     const { code } = await run(
       [findNode(), '--experimental-vm-modules', '--liftoff-only', path.join(root, 'node_modules/jest/bin/jest.js'), '--json', `--outputFile=${report}`, ...args],
-      { env: testEnvironment(services, dir), isShown: true, onStart: (child) => endLingering(report, child, () => { isLingering = true; }) },
+      { env: { ...testEnvironment(services, dir), ...env }, isShown: true, onStart: (child) => endLingering(report, child, () => { isLingering = true; }) },
     );
     return judge(readReport(report), code, isLingering);
   } finally {
@@ -153,8 +153,12 @@ async function main() {
   starting.catch(() => {}); // seen below, when the checks are through
   try {
     const failedChecks = args.length === 0 ? await runChecks() : 0;
-    const { passed, failed } = await runTests(await starting);
-    return { passed, failed: failed + failedChecks };
+    const services = await starting;
+    const runs = [await runTests(services)];
+    // Clusters under load want the machine for themselves (jest.config.mjs).
+    if (args.length === 0 && interruptedBy === undefined) runs.push(await runTests(services, { CLUSTER: '1' }));
+    const count = (name) => runs.reduce((all, outcome) => all + outcome[name], 0);
+    return { passed: count('passed'), failed: count('failed') + failedChecks };
   } finally {
     await starting.then(({ stop }) => stop(), () => {});
   }

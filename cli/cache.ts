@@ -49,6 +49,9 @@ export async function findCached({ home, clock }: Pick<CacheUse, 'home' | 'clock
  * token one obtains it. A cache that cannot be written is said to `warn` and costs no more than the exchange.
  */
 export async function obtainThroughCache(use: CacheUse, key: CacheKey, obtain: () => Promise<Credential>): Promise<Credential> {
+  // Before all else: what is kept can be read where nothing can be written.
+  const kept = use.usesCache ? await findCached(use, key) : undefined;
+  if (kept !== undefined) return kept;
   const path = locate(use.home, key);
   const progress = { hasBegun: false };
   try {

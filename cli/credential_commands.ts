@@ -23,6 +23,7 @@ const EXAMPLES: Readonly<Record<string, string>> = {
 export function addCredential(program: Command, input: ProgramInput): void {
   const credential = describe(program.command('credential'), 'Print a short-lived token.', 'vouch credential anthropic');
   for (const provider of PROVIDERS) addProviderCredential(credential, provider, input);
+  addKubernetes(credential, input);
   addAccessToken(credential, input);
   addIdToken(credential, input);
 }
@@ -39,6 +40,17 @@ function addProviderCredential(credential: Command, provider: Provider, input: P
       const [{ printProviderCredential }, use] = await Promise.all([import('./credential.ts'), createCredentialUse(input, options)]);
       const wanted = { provider, profile: options.profile, audience: options.audience, usesCache: options.cache };
       await printProviderCredential(use, wanted, options.json === true);
+    });
+}
+
+function addKubernetes(credential: Command, input: ProgramInput): void {
+  addServiceAccountOption(describe(credential.command('kubernetes').alias('k8s'), "Print an ID token for a cluster, in the format of kubectl's exec plugins.", 'vouch credential kubernetes --audience kubernetes'))
+    .option('--audience <audience>', "whom it is for: one of the cluster's audiences", 'kubernetes')
+    .option('--no-cache', 'mint a token even if one is at hand')
+    .addHelpText('after', KUBECONFIG)
+    .action(async (options: SourceOptions & { audience: string; cache: boolean }) => {
+      const [{ printExecCredential }, use] = await Promise.all([import('./kubernetes.ts'), createCredentialUse(input, options)]);
+      await printExecCredential(use, { audience: options.audience, usesCache: options.cache, execInfo: input.environment.kubernetesExecInfo });
     });
 }
 
@@ -64,6 +76,17 @@ function addIdToken(credential: Command, input: ProgramInput): void {
       await provideIdToken(source, { audience: options.audience, isJson: options.json === true, path: options.outputFile, isKept, clock: input.clock });
     });
 }
+
+const KUBECONFIG = `
+In the kubeconfig, of which kubectl, helm and the like take it:
+  users:
+  - name: vouch
+    user:
+      exec:
+        apiVersion: client.authentication.k8s.io/v1
+        interactiveMode: IfAvailable
+        command: vouch
+        args: [credential, kubernetes, --audience, kubernetes]`;
 
 const REFRESH = `
 With --refresh it goes on, for SDKs that read a file each time that they need a token:

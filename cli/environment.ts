@@ -8,6 +8,8 @@ export interface Environment {
   readonly issuer: string | undefined;
   /** ANTHROPIC_BASE_URL: where Anthropic's API is, unless `vouch setup anthropic --base-url` said. */
   readonly anthropicBaseUrl: string | undefined;
+  /** KUBERNETES_EXEC_INFO: what kubectl says to a plugin that it starts. */
+  readonly kubernetesExecInfo: string | undefined;
   /** HTTP_PROXY, HTTPS_PROXY and NO_PROXY, in capitals or not; ALL_PROXY stands in for the first two. */
   readonly proxies: Proxies;
   /** VOUCH_CA_FILE: certificates to trust, unless `--ca-file` names others. */
@@ -32,6 +34,7 @@ export function readEnvironment(variables: NodeJS.ProcessEnv): Environment {
     vouchHome: takeSet(variables['VOUCH_HOME']),
     issuer: takeSet(variables['VOUCH_ISSUER']),
     anthropicBaseUrl: takeSet(variables['ANTHROPIC_BASE_URL']),
+    kubernetesExecInfo: takeSet(variables['KUBERNETES_EXEC_INFO']),
     proxies: readProxies(variables),
     caFile: takeSet(variables['VOUCH_CA_FILE']),
     shell: takeSet(variables['SHELL']),

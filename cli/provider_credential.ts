@@ -1,5 +1,5 @@
 // A credential of a provider: out of the cache, else minted and exchanged. What only an exchange needs is loaded only then.
-import { findCached, obtainThroughCache, type CacheKey } from './cache.ts';
+import { obtainThroughCache, type CacheKey } from './cache.ts';
 import { readConfig } from './config.ts';
 import { CliError } from './errors.ts';
 import { checkAudience } from './formats.ts';
@@ -48,8 +48,6 @@ async function obtainOnce(use: ProviderUse, { provider, profile, audience: asked
   const key: CacheKey = { identity: await use.source.identify(), provider: provider.name, parameters, url: provider.locate(parameters, use.places), audience };
   const obtain = (): Promise<Credential> => mintAndExchange(use, { provider, parameters, url: key.url, audience });
   const warn = (sentence: string): void => { printNote(`note: ${sentence}`); };
-  const kept = usesCache ? await findCached(use, key) : undefined;
-  if (kept !== undefined) return { credential: kept, parameters, audience };
   const credential = await obtainThroughCache({ ...use, warn, usesCache }, key, obtain);
   return { credential, parameters, audience };
 }

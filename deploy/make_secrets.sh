@@ -5,7 +5,7 @@ set -eu
 umask 077
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 dir=$here/secrets
-names='postgres_password database_url redis_conf redis_url kek cookie_keys'
+names='postgres_password database_url redis_conf redis_url kek cookie_keys upstreams'
 
 fail() {
   echo "error: $1" >&2
@@ -40,6 +40,8 @@ printf 'requirepass %s\n' "$redis_password" >"$new/redis_conf"
 printf 'redis://default:%s@redis:6379' "$redis_password" >"$new/redis_url"
 printf '%s\n' "$(random)" >"$new/kek"
 printf '%s\n' "$(random)" >"$new/cookie_keys"
+# The company's own issuers, with their client secrets, are entered here by hand: none so far.
+printf '[]\n' >"$new/upstreams"
 
 # The containers run as whoever can read the files. Root's would make them root, so root gives them to user 1000.
 uid=$(id -u)

@@ -173,6 +173,7 @@ describe('make_secrets.sh', () => {
     expect(config).toMatchObject({ isProduction: true, host: '0.0.0.0', port: 3000 });
     expect(config.cookieKeys!.reveal()).toHaveLength(1);
     expect(config.keks!.reveal()).toHaveLength(1);
+    expect(config.upstreams).toEqual([]);
   });
 
   test('makes passwords that both sides share', () => {

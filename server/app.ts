@@ -392,6 +392,10 @@ function createKeyEvents(log: Log, metrics: Metrics): KeyEvents {
         }
       }
     },
+    onRolledBack: ({ stored, served }) => {
+      metrics.countAlarm('key_set_rolled_back');
+      log.error({ stored: String(stored), served: String(served) }, 'the database holds an older key set than this instance, as after a restore: it stops signing; stop all instances and see "Restore the database" in deploy/README.md');
+    },
     onSkew: (skewMs) => {
       metrics.countAlarm('clock_skew');
       log.warn({ skewMs }, 'this host’s clock and the database’s differ; tokens may be refused as not yet valid');

@@ -193,8 +193,8 @@ export const environmentSchema = z.object({
   VOUCH_KEY_VERIFIER_WAIT_SECONDS: variable(wholeNumber(0, 31_536_000).default(86_400), {
     description: 'How long beyond the lead a known verifier that has not fetched the new key is waited for.',
   }),
-  VOUCH_KEY_VERIFIER_WINDOW_SECONDS: variable(wholeNumber(1, 31_536_000).default(86_400), {
-    description: 'A verifier that has fetched within this time is a known one.',
+  VOUCH_KEY_VERIFIER_WINDOW_SECONDS: variable(wholeNumber(1, 31_536_000).default(604_800), {
+    description: 'A verifier that has fetched within this time is a known one; more than the lead.',
   }),
   VOUCH_KEY_STALE_SECONDS: variable(wholeNumber(1, 86_400).default(300), {
     description: 'An instance that could not read the key set for this long stops signing; it goes on publishing.',

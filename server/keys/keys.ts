@@ -56,6 +56,8 @@ export interface Keys {
 /** Alarms and changes, for the log and the metrics. */
 export interface KeyEvents {
   onMoves(moves: readonly Move[]): void;
+  /** The database holds an older key set than this instance serves: it was restored under running instances. */
+  onRolledBack(versions: { stored: bigint; served: bigint }): void;
   /** An instance's clock differs from the database's by more than `SKEW_ALARM_MS`. */
   onSkew(skewMs: number): void;
   onTrouble(what: string, error: unknown): void;
@@ -83,7 +85,10 @@ export async function createKeys(options: KeysOptions): Promise<Keys> {
   const custody = createLocalCustody(keks);
   const dependencies = { store, custody, policy };
   const created = await reconcile(dependencies, { waits: true });
-  if (created.length > 0) hints.send(HINT);
+  if (created.length > 0) {
+    hints.send(HINT);
+    options.events.onMoves(created);
+  }
 
   let snapshot = createSnapshot(await store.load(), custody, policy.jwksMaxAgeSeconds);
   const [unopened] = snapshot.unopened;
@@ -139,11 +144,22 @@ export async function createKeys(options: KeysOptions): Promise<Keys> {
       send(HINT);
       return result;
     };
+    const tell = (moves: readonly Move[]) => {
+      if (moves.length > 0) options.events.onMoves(moves);
+    };
     return {
       ...inner,
-      rotate: (ring, actor) => then(inner.rotate(ring, actor)),
+      rotate: async (ring, actor) => {
+        const moves = await then(inner.rotate(ring, actor));
+        tell(moves);
+        return moves;
+      },
       cancel: (ring, actor) => then(inner.cancel(ring, actor)),
-      revoke: (kid, actor, reason) => then(inner.revoke(kid, actor, reason)),
+      revoke: async (kid, actor, reason) => {
+        const result = await then(inner.revoke(kid, actor, reason));
+        tell(result.moves);
+        return result;
+      },
     };
   }
 }
@@ -169,14 +185,25 @@ function createLoops({ store, hints, clock, events, policy, pollSeconds, tickSec
   let isStopped = false;
   let following: Promise<void> | undefined;
 
+  // What is signed with a newer set than the stored one, nobody else can verify; and what this instance would write into
+  // that database (that it serves the newer version, what verifiers fetched of it) would let keys sign that nobody has.
+  let isRolledBack = false;
+  const noteRollBack = (stored: bigint, served: bigint) => {
+    const was = isRolledBack;
+    // The same number, come to again, is of another set.
+    isRolledBack = stored < served || (was && stored === served);
+    if (isRolledBack && !was) events.onRolledBack({ stored, served });
+  };
   const beat = async () => {
     const askedAt = performance.now();
-    const version = await store.beat({ ...identity, servedVersion: usableVersion(), clock: clock.now() });
-    if (version > current().version) {
+    const served = current().version;
+    const version = await store.beat({ ...identity, servedVersion: isRolledBack ? 0n : usableVersion(), clock: clock.now() });
+    noteRollBack(version, served);
+    if (version > served) {
       await refresh();
       await store.beat({ ...identity, servedVersion: usableVersion(), clock: clock.now() });
     }
-    markInTouch(askedAt);
+    if (!isRolledBack) markInTouch(askedAt);
   };
   const follow = async () => {
     // One at a time: a store that is slow must not be asked ever more often.
@@ -201,6 +228,7 @@ function createLoops({ store, hints, clock, events, policy, pollSeconds, tickSec
     if (own !== undefined && Math.abs(own.skewMs) > SKEW_ALARM_MS) events.onSkew(own.skewMs);
   };
   const reconcileOnce = async () => {
+    if (isRolledBack) return;
     await flush();
     const moves = await tick().catch((error: unknown) => {
       events.onTrouble('the key set could not be reconciled', error);
@@ -239,7 +267,7 @@ function createLoops({ store, hints, clock, events, policy, pollSeconds, tickSec
       isStopped = true;
       for (const timer of timers) clearTimeout(timer);
       await following;
-      await flush();
+      if (!isRolledBack) await flush();
       await store.leave(identity.id).catch(() => undefined); // nobody waits for it longer than the stale limit anyway
     },
   };

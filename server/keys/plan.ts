@@ -6,7 +6,7 @@ import { STATES } from './state.ts';
 
 /** What should change, and why, in words for the history. */
 export type Move =
-  /** A new key; only the very first ones of all start as `active`. */
+  /** A new key; only where there is none at all do the first ones start as `active`. */
   | { readonly kind: 'generate'; readonly ring: SigningAlgorithm; readonly state: 'active' | 'pending'; readonly reason: string }
   /** The standby signs from now on; `retires`, the key that signed so far, no longer does. */
   | { readonly kind: 'activate'; readonly ring: SigningAlgorithm; readonly kid: string; readonly retires: string | undefined; readonly isForced: boolean; readonly reason: string }
@@ -24,8 +24,8 @@ export type Move =
  * `lost` is a ring whose signer was revoked in this very transaction: its standby signs whatever its age.
  */
 export function plan(records: readonly KeyRecord[], evidence: Evidence, now: Date, policy: KeyPolicy, lost?: SigningAlgorithm): readonly Move[] {
-  // No verifier can hold an older set before there is a first one: only then a key signs at once.
-  if (records.length === 0) return policy.rings.flatMap(planFirstKeys);
+  // No verifier can hold a set that is good for anything: only then a key signs at once.
+  if (!records.some(({ state }) => STATES[state].isPublished)) return policy.rings.flatMap((ring) => planFirstKeys(ring, records.length === 0 ? 'first start' : 'no key was left'));
   const wanted = findWantedRings(evidence, now, policy);
   const isNeeded = isAnyRingNeeded(records, wanted);
   // The lost one first: it comes before whatever else may want the last place in the set.
@@ -58,8 +58,7 @@ export function isAnyRingNeeded(records: readonly KeyRecord[], wanted: ReadonlyS
   return [...wanted].some((ring) => !records.some((record) => record.ring === ring && record.state === 'active'));
 }
 
-function planFirstKeys(ring: SigningAlgorithm): Move[] {
-  const reason = 'first start';
+function planFirstKeys(ring: SigningAlgorithm, reason: string): Move[] {
   return [
     { kind: 'generate', ring, state: 'active', reason },
     { kind: 'generate', ring, state: 'pending', reason },

@@ -12,7 +12,7 @@ export interface KeyPolicy {
   readonly retentionSeconds: number;
   /** For how long beyond the lead a known verifier that lacks the key is waited for. Default 24 h. */
   readonly verifierWaitSeconds: number;
-  /** A verifier that fetched within this time is a known one. Default 24 h. */
+  /** A verifier that fetched within this time is a known one. Default 7 days. */
   readonly verifierWindowSeconds: number;
   /** An instance that could not read the key set for this long stops signing. Default 300. */
   readonly staleSeconds: number;
@@ -41,7 +41,7 @@ export interface PolicyFault {
  * providers ask for hold in production only, so that a test can run a whole life in seconds.
  */
 export function findPolicyFaults(policy: KeyPolicy, { isProduction }: { isProduction: boolean }): PolicyFault[] {
-  const { leadSeconds, retentionSeconds, rotationSeconds, staleSeconds, jwksMaxAgeSeconds, longestTokenSeconds } = policy;
+  const { leadSeconds, retentionSeconds, rotationSeconds, verifierWindowSeconds, staleSeconds, jwksMaxAgeSeconds, longestTokenSeconds } = policy;
   const skew = isProduction ? SKEW_SECONDS : Math.min(SKEW_SECONDS, longestTokenSeconds);
   const leadSkew = isProduction ? SKEW_SECONDS : 0;
   const needed = longestTokenSeconds + staleSeconds + skew + jwksMaxAgeSeconds;
@@ -52,6 +52,7 @@ export function findPolicyFaults(policy: KeyPolicy, { isProduction }: { isProduc
     [leadSeconds < staleSeconds + jwksMaxAgeSeconds + leadSkew, 'VOUCH_KEY_LEAD_SECONDS', `is ${leadSeconds}, less than VOUCH_KEY_STALE_SECONDS (${staleSeconds}), VOUCH_KEY_JWKS_MAX_AGE_SECONDS (${jwksMaxAgeSeconds}) and the ${leadSkew} that clocks may differ: a verifier could have cached the set of an instance that was out of touch`],
     [retentionSeconds < needed, 'VOUCH_KEY_RETENTION_SECONDS', `is ${retentionSeconds}, less than ${needed}: the longest token (${longestTokenSeconds}), VOUCH_KEY_STALE_SECONDS (${staleSeconds}), clocks (${skew}) and VOUCH_KEY_JWKS_MAX_AGE_SECONDS (${jwksMaxAgeSeconds}): a token could outlive its key`],
     [rotationSeconds <= leadSeconds, 'VOUCH_KEY_ROTATION_SECONDS', `is ${rotationSeconds}, and VOUCH_KEY_LEAD_SECONDS is ${leadSeconds}: a standby would be due before it may sign`],
+    [verifierWindowSeconds <= leadSeconds, 'VOUCH_KEY_VERIFIER_WINDOW_SECONDS', `is ${verifierWindowSeconds}, and VOUCH_KEY_LEAD_SECONDS is ${leadSeconds}: once the lead is over, every verifier that is still known would have fetched the key, and nobody would ever be waited for`],
     [published > MOST_KEYS, 'VOUCH_KEY_ROTATION_SECONDS', `is ${rotationSeconds}, and VOUCH_KEY_RETENTION_SECONDS is ${retentionSeconds}: the JWKS would hold ${published} keys, and ${MOST_KEYS} is the most that providers take`],
     [!policy.rings.includes('RS256'), 'VOUCH_KEY_ALGORITHMS', `is "${policy.rings.join(' ')}" and must name RS256: access tokens and every audience that asks for nothing else are signed with it`],
   ];

@@ -20,7 +20,7 @@ test('with nothing set, a laptop can start', () => {
     isProduction: false, issuer: 'http://localhost:3000', host: '127.0.0.1', port: 3000, opsPort: undefined, dataDir: resolve('.vouch'),
     databaseUrl: undefined, redisUrl: undefined, keks: undefined, cookieKeys: undefined, audiences: [], hostedDomains: [], deviceLoginForbidden: [], upstreams: [], attestationRoots: [], sessionSeconds: 28_800, sessionIdleSeconds: 28_800, longestTokenSeconds: 3_600, trustedProxies: 0, rateLimitScale: 1, auditRetentionDays: 400, auditCheckpointSeconds: 60,
     keys: {
-      rings: ['RS256', 'ES256'], rotationSeconds: 2_592_000, leadSeconds: 86_400, retentionSeconds: 86_400, verifierWaitSeconds: 86_400, verifierWindowSeconds: 86_400,
+      rings: ['RS256', 'ES256'], rotationSeconds: 2_592_000, leadSeconds: 86_400, retentionSeconds: 86_400, verifierWaitSeconds: 86_400, verifierWindowSeconds: 604_800,
       staleSeconds: 300, jwksMaxAgeSeconds: 300, pollSeconds: 5, tickSeconds: 15,
     }, logLevel: 'info',
   });

@@ -4,7 +4,7 @@ import type { KeyPolicy } from '../../server/keys/policy.ts';
 import type { KeyRecord } from '../../server/storage/storage.ts';
 
 const POLICY: KeyPolicy = {
-  rings: ['RS256'], rotationSeconds: 10_000, leadSeconds: 1_200, retentionSeconds: 5_000, verifierWaitSeconds: 600, verifierWindowSeconds: 900,
+  rings: ['RS256'], rotationSeconds: 10_000, leadSeconds: 1_200, retentionSeconds: 5_000, verifierWaitSeconds: 600, verifierWindowSeconds: 4_000,
   staleSeconds: 300, jwksMaxAgeSeconds: 300, longestTokenSeconds: 3_600,
 };
 const at = (seconds: number) => new Date(Date.UTC(2030, 0, 1) + seconds * 1000);
@@ -38,8 +38,8 @@ describe('the gate', () => {
     'takes an instance that serves a newer set': { instances: [instance({ servedVersion: 8n })], gate: OPEN },
     'is closed while a known verifier has an older set': { verifiers: [verifier({ id: 'other' }), LATE], gate: { isOpen: false, lateInstances: [], lateVerifiers: ['Go-http-client'], isForced: false } },
     'does not wait for somebody who looked once': { verifiers: [{ ...LATE, fetches: 1 }], gate: OPEN },
-    'does not wait for a verifier that has not come for a whole window': { verifiers: [{ ...LATE, lastFetchAt: at(NOW - 900) }], gate: OPEN },
-    'waits for a verifier that came within the window': { verifiers: [{ ...LATE, lastFetchAt: at(NOW - 899) }], gate: { isOpen: false, lateVerifiers: ['Go-http-client'] } },
+    'does not wait for a verifier that has not come for a whole window': { verifiers: [{ ...LATE, lastFetchAt: at(NOW - 4_000) }], gate: OPEN },
+    'waits for a verifier that came within the window': { verifiers: [{ ...LATE, lastFetchAt: at(NOW - 3_999) }], gate: { isOpen: false, lateVerifiers: ['Go-http-client'] } },
     'is closed just before the wait for a verifier is over': { now: 1_799, verifiers: [{ ...LATE, lastFetchAt: at(1_700) }], instances: [], gate: { isOpen: false, lateVerifiers: ['Go-http-client'], isForced: false } },
     'is forced when the wait for a verifier is over': { now: 1_800, verifiers: [{ ...LATE, lastFetchAt: at(1_700) }], instances: [], gate: { isOpen: true, lateVerifiers: ['Go-http-client'], isForced: true } },
     'is not forced when everybody has the key by then': { now: 1_800, verifiers: [verifier({ lastFetchAt: at(1_700) })], instances: [], gate: OPEN },
@@ -54,6 +54,6 @@ test.each([[0, true], [300, true], [300.999, true], [301, false]])('an instance 
   expect(isLive(at(0), at(age), POLICY)).toBe(lives);
 });
 
-test.each([[1, 0, false], [2, 0, true], [2, 899, true], [2, 900, false], [1_000, 900, false]])('a verifier of %d fetches, the last %d s ago, is known: %s', (fetches, age, known) => {
+test.each([[1, 0, false], [2, 0, true], [2, 3_999, true], [2, 4_000, false], [1_000, 4_000, false]])('a verifier of %d fetches, the last %d s ago, is known: %s', (fetches, age, known) => {
   expect(isKnown(verifier({ fetches, lastFetchAt: at(0) }), at(age), POLICY)).toBe(known);
 });

@@ -1,8 +1,10 @@
 import { createPrivateKey, randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { parseKekRing } from '../../server/crypto/kek.ts';
 import { openEnvelope } from '../../server/crypto/envelope.ts';
-import { createKeys, type KeyPolicy, type Keys } from '../../server/keys/keys.ts';
+import { createKeys, type KeyEvents, type KeyPolicy, type Keys, type Move } from '../../server/keys/keys.ts';
 import { systemClock } from '../../server/lib/clock.ts';
 import { Secret } from '../../server/lib/secret.ts';
 import { openStorage, type Storage } from '../../server/storage/storage.ts';
@@ -13,10 +15,10 @@ import { createTestDatabase, query } from '../support/services.ts';
 
 const POLICY: KeyPolicy = {
   rings: ['RS256', 'ES256'], rotationSeconds: 2_592_000, leadSeconds: 86_400, retentionSeconds: 86_400, verifierWaitSeconds: 86_400,
-  verifierWindowSeconds: 86_400, staleSeconds: 300, jwksMaxAgeSeconds: 300, longestTokenSeconds: 3_600,
+  verifierWindowSeconds: 604_800, staleSeconds: 300, jwksMaxAgeSeconds: 300, longestTokenSeconds: 3_600,
 };
 const KEKS = new Secret(parseKekRing([createKekLine()]));
-const silent = { onMoves: () => undefined, onSkew: () => undefined, onTrouble: () => undefined };
+const silent: KeyEvents = { onRolledBack: () => undefined, onMoves: () => undefined, onSkew: () => undefined, onTrouble: () => undefined };
 
 const opened: Storage[] = [];
 afterEach(async () => {
@@ -24,10 +26,10 @@ afterEach(async () => {
 });
 
 /** An instance of its own on the database: its own connections, its own snapshot. */
-async function openInstance(databaseUrl: string, { keks = KEKS, policy = POLICY } = {}): Promise<Keys> {
+async function openInstance(databaseUrl: string, { keks = KEKS, policy = POLICY, events = silent } = {}): Promise<Keys> {
   const storage = await openStorage({ databaseUrl: new Secret(databaseUrl), redisUrl: undefined, dataDir: '', clock: systemClock, onRedisError: () => undefined });
   opened.push(storage);
-  return createKeys({ store: storage.keys, hints: storage.hints, keks, policy, clock: systemClock, events: silent, pollSeconds: 1, tickSeconds: 1 });
+  return createKeys({ store: storage.keys, hints: storage.hints, keks, policy, clock: systemClock, events, pollSeconds: 1, tickSeconds: 1 });
 }
 
 const readRows = (databaseUrl: string) => query(databaseUrl, 'SELECT * FROM signing_keys ORDER BY ring, state, kid') as Promise<{ kid: string; ring: string; state: string; sealed: Buffer | null; public_jwk: Record<string, string> }[]>;
@@ -71,6 +73,18 @@ describe('custody', () => {
     await expect(openInstance(databaseUrl, { keks: new Secret(parseKekRing([createKekLine()])) })).rejects.toThrow(/VOUCH_KEK_FILE/);
   });
 
+  test('where every KEK is lost, what deploy/README.md says begins anew: keys that sign at once, and old statements are believed', async () => {
+    const databaseUrl = await createTestDatabase();
+    const before = await openInstance(databaseUrl);
+    const statement = await before.statements.sign('test+jwt', { says: 'so' });
+    const command = /`(UPDATE signing_keys .*?;)`/s.exec(readFileSync(new URL('../../deploy/README.md', import.meta.url), 'utf8'))![1]!.replaceAll(/\s+/g, ' ');
+    await query(databaseUrl, command);
+    const after = await openInstance(databaseUrl, { keks: new Secret(parseKekRing([createKekLine()])) });
+    expect(await describeRows(databaseUrl)).toEqual(['ES256 active', 'ES256 pending', 'ES256 revoked', 'ES256 revoked', 'RS256 active', 'RS256 pending', 'RS256 revoked', 'RS256 revoked']);
+    expect(after.current().version).toBe(before.current().version + 1n);
+    expect(await after.statements.verify('test+jwt', statement)).toEqual({ says: 'so' });
+  });
+
   test('a private half that is copied to another row does not open', async () => {
     const databaseUrl = await createTestDatabase();
     await openInstance(databaseUrl);
@@ -112,6 +126,15 @@ describe('the snapshot', () => {
     expect(keys.map(({ kid }) => states.get(kid!))).toEqual(['active', 'active', 'pending', 'pending']);
   });
 
+  test('changes at the start and by an admin are told as the others are, a forced activation too', async () => {
+    const databaseUrl = await createTestDatabase();
+    const told: Move[] = [];
+    const keys = await openInstance(databaseUrl, { events: { ...silent, onMoves: (moves) => told.push(...moves) } });
+    expect(told.map(({ kind }) => kind)).toEqual(['generate', 'generate', 'generate', 'generate']);
+    await keys.administration.revoke(keys.current().signers.get('RS256')!.kid, 'test', 'a test');
+    expect(told.slice(4)).toMatchObject([{ kind: 'activate', ring: 'RS256', isForced: true }, { kind: 'generate', ring: 'RS256', state: 'pending' }]);
+  });
+
   test('never gives way to an older one', async () => {
     const databaseUrl = await createTestDatabase();
     const keys = await openInstance(databaseUrl);
@@ -120,6 +143,35 @@ describe('the snapshot', () => {
     expect(await keys.refresh()).toBe(false);
     expect(keys.current()).toBe(before);
   });
+
+  test('is not signed with once the database holds an older one, and nothing is written there of it', async () => {
+    const databaseUrl = await createTestDatabase();
+    const rolledBack: unknown[] = [];
+    const policy = { ...POLICY, staleSeconds: 2 };
+    const keys = await openInstance(databaseUrl, { policy, events: { ...silent, onRolledBack: (versions) => rolledBack.push(versions) } });
+    await keys.start();
+    try {
+      const used = keys.current();
+      expect(keys.maySign(used)).toBe(true);
+      await query(databaseUrl, 'UPDATE key_set_version SET version = version - 1');
+      while (keys.maySign(used)) await sleep(100);
+      expect(rolledBack).toEqual([{ stored: used.version - 1n, served: used.version }]);
+      // Whoever starts on that database waits for it as for an instance that has none of its keys.
+      const serves = async () => Number((await query(databaseUrl, 'SELECT served_version FROM instances'))[0]!['served_version']);
+      while (await serves() > 0) await sleep(100);
+      keys.countFetch({ userAgent: 'Go-http-client/1.1', address: '192.0.2.1', version: used.version, isNotModified: false });
+      await query(databaseUrl, 'UPDATE key_set_version SET version = version + 1');
+      await sleep(2_500);
+      expect(keys.maySign(used)).toBe(false);
+      expect(await query(databaseUrl, 'SELECT * FROM verifiers')).toEqual([]);
+      // A change makes a set that is newer than both: it is taken.
+      await query(databaseUrl, 'UPDATE key_set_version SET version = version + 1');
+      while (!keys.maySign(keys.current())) await sleep(100);
+      expect(keys.current().version).toBe(used.version + 1n);
+    } finally {
+      await keys.stop();
+    }
+  }, 30_000);
 
   test('follows a ring that is added, behind its lead, and drains one that is taken away', async () => {
     const databaseUrl = await createTestDatabase();

@@ -3,7 +3,7 @@ import { findPolicyFaults, type KeyPolicy } from '../../server/keys/policy.ts';
 
 const DEFAULTS: KeyPolicy = {
   rings: ['RS256', 'ES256'], rotationSeconds: 2_592_000, leadSeconds: 86_400, retentionSeconds: 86_400, verifierWaitSeconds: 86_400,
-  verifierWindowSeconds: 86_400, staleSeconds: 300, jwksMaxAgeSeconds: 300, longestTokenSeconds: 3_600,
+  verifierWindowSeconds: 604_800, staleSeconds: 300, jwksMaxAgeSeconds: 300, longestTokenSeconds: 3_600,
 };
 
 /** The smallest that goes into production with each default else. */
@@ -21,6 +21,7 @@ const BROKEN: readonly (readonly [string, Partial<KeyPolicy>, string, readonly (
   ['a lead within which a verifier may ask an instance that is out of touch', { leadSeconds: 1_599, staleSeconds: 1_000 }, 'VOUCH_KEY_LEAD_SECONDS', [1_599, 'VOUCH_KEY_STALE_SECONDS', 1_000, 'VOUCH_KEY_JWKS_MAX_AGE_SECONDS', 300]],
   ['a retention of less than a token, an instance out of touch, clocks and a cache', { retentionSeconds: 4_499 }, 'VOUCH_KEY_RETENTION_SECONDS', [4_499, 4_500, 3_600, 'VOUCH_KEY_STALE_SECONDS', 300, 'VOUCH_KEY_JWKS_MAX_AGE_SECONDS']],
   ['a rotation before the standby may sign', { rotationSeconds: 86_400 }, 'VOUCH_KEY_ROTATION_SECONDS', [86_400, 'VOUCH_KEY_LEAD_SECONDS', 'is 86400:']],
+  ['a window in which nobody can be late', { verifierWindowSeconds: 86_400 }, 'VOUCH_KEY_VERIFIER_WINDOW_SECONDS', ['is 86400,', 'VOUCH_KEY_LEAD_SECONDS', 'is 86400:']],
   ['more keys than providers take', { rotationSeconds: 90_000, retentionSeconds: 270_001 }, 'VOUCH_KEY_ROTATION_SECONDS', [90_000, 'VOUCH_KEY_RETENTION_SECONDS', 270_001, '12 keys', 'and 10 is']],
   ['no ring of the algorithm that every provider takes', { rings: ['ES256'] }, 'VOUCH_KEY_ALGORITHMS', ['is "ES256"', 'RS256']],
 ];

@@ -19,11 +19,11 @@ const DATABASE_JUMPS = [-90, -45, 0, 45, 90];
 const INSTANCE_JUMPS = [-60, 0, 60];
 
 const policies = fc
-  .record({ stale: fc.integer({ min: 5, max: 900 }), maxAge: fc.integer({ min: 1, max: 600 }), longest: fc.integer({ min: 60, max: 3_600 }), extraLead: fc.nat(600), extraRetention: fc.nat(9_000), extraRotation: fc.integer({ min: 1, max: 9_000 }), wait: fc.nat(3_000), window: fc.integer({ min: 60, max: 9_000 }), rings: fc.constantFrom<readonly SigningAlgorithm[]>([RINGS[0]], RINGS) })
-  .map(({ stale, maxAge, longest, extraLead, extraRetention, extraRotation, wait, window, rings }): KeyPolicy => {
+  .record({ stale: fc.integer({ min: 5, max: 900 }), maxAge: fc.integer({ min: 1, max: 600 }), longest: fc.integer({ min: 60, max: 3_600 }), extraLead: fc.nat(600), extraRetention: fc.nat(9_000), extraRotation: fc.integer({ min: 1, max: 9_000 }), wait: fc.nat(3_000), extraWindow: fc.integer({ min: 1, max: 9_000 }), rings: fc.constantFrom<readonly SigningAlgorithm[]>([RINGS[0]], RINGS) })
+  .map(({ stale, maxAge, longest, extraLead, extraRetention, extraRotation, wait, extraWindow, rings }): KeyPolicy => {
     const leadSeconds = Math.max(1_200, 2 * maxAge, stale + 300) + extraLead;
     const retentionSeconds = longest + stale + 300 + maxAge + extraRetention;
-    return { rings, leadSeconds, retentionSeconds, rotationSeconds: Math.max(leadSeconds, Math.ceil(retentionSeconds / 3)) + extraRotation, verifierWaitSeconds: wait, verifierWindowSeconds: window, staleSeconds: stale, jwksMaxAgeSeconds: maxAge, longestTokenSeconds: longest };
+    return { rings, leadSeconds, retentionSeconds, rotationSeconds: Math.max(leadSeconds, Math.ceil(retentionSeconds / 3)) + extraRotation, verifierWaitSeconds: wait, verifierWindowSeconds: leadSeconds + extraWindow, staleSeconds: stale, jwksMaxAgeSeconds: maxAge, longestTokenSeconds: longest };
   })
   // Both rings may come to be configured.
   .filter((policy) => findPolicyFaults({ ...policy, rings: ['RS256', 'ES256'] }, { isProduction: true }).length === 0);

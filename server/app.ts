@@ -392,6 +392,10 @@ function createKeyEvents(log: Log, metrics: Metrics): KeyEvents {
         }
       }
     },
+    onStranger: (kid) => {
+      metrics.countAlarm('key_not_proved');
+      log.error({ kid }, 'the JWKS shows a key of which no key-encryption key at hand shows that this issuer made it: VOUCH_KEK lacks a line, or somebody has written to the database');
+    },
     onRolledBack: ({ stored, served }) => {
       metrics.countAlarm('key_set_rolled_back');
       log.error({ stored: String(stored), served: String(served) }, 'the database holds an older key set than this instance, as after a restore: it stops signing; stop all instances and see "Restore the database" in deploy/README.md');

@@ -24,6 +24,8 @@ const USAGE = `Usage: npm run keys -- <command>
          [--wait <seconds>]           for 30 s unless said otherwise
   history [--limit <count>]           who changed what, when and why
   rewrap                              seal every private half again under the first key of VOUCH_KEK
+  adopt <kid> --reason <text>         take a key out of use for this issuer's though no KEK shows it, as after
+                                      the loss of one: compare the kid with the issuer's log before
 
   --json with each prints JSON. A kid that begins with - goes last, after --
   Run it on the host, with the environment of the issuer: other thresholds or algorithms would change the keys.
@@ -49,7 +51,7 @@ interface Work extends Parameters {
 /** Prints what it did; false when it did it and could not prove it. */
 type Command = (work: Work) => Promise<boolean>;
 
-const COMMANDS: Readonly<Record<string, Command>> = { list, rotate, cancel, revoke, history, rewrap };
+const COMMANDS: Readonly<Record<string, Command>> = { list, rotate, cancel, revoke, history, rewrap, adopt };
 const HISTORY_LIMIT = 500;
 const LONGEST_WAIT_SECONDS = 600;
 const PAUSE_MS = 500;
@@ -76,9 +78,10 @@ function readParameters(): readonly [Command | undefined, Parameters] {
   const [name, kid, ...rest] = positionals;
   const command = name !== undefined && Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (command === undefined && values.help !== true) throw new UsageError(name === undefined ? 'say what to do' : 'there is no such command');
-  if ((command === revoke) !== (kid !== undefined) || rest.length > 0) throw new UsageError(command === revoke ? 'revoke takes one kid' : 'only revoke takes a kid');
+  const isOfOneKey = command === revoke || command === adopt;
+  if (isOfOneKey !== (kid !== undefined) || rest.length > 0) throw new UsageError(isOfOneKey ? `${name} takes one kid` : 'only revoke and adopt take a kid');
   const reason = values.reason?.trim() ?? '';
-  if (command === revoke && (reason === '' || reason.length > 500)) throw new UsageError('revoke takes --reason: a sentence of at most 500 characters, for the history');
+  if (isOfOneKey && (reason === '' || reason.length > 500)) throw new UsageError(`${name} takes --reason: a sentence of at most 500 characters, for the history`);
   if (!isSigningAlgorithm(values.alg)) throw new UsageError('--alg must be RS256 or ES256');
   const limit = /^\d{1,3}$/.test(values.limit) ? Number(values.limit) : 0;
   if (limit < 1 || limit > HISTORY_LIMIT) throw new UsageError(`--limit must be a whole number from 1 to ${HISTORY_LIMIT}`);
@@ -209,13 +212,21 @@ async function rewrap({ keys, actor, isJson }: Work): Promise<boolean> {
     isStopping = true;
   };
   process.on('SIGINT', stop).on('SIGTERM', stop);
-  const count = await keys.rewrap(actor, (done, of) => {
+  const { sealed: count, unproved } = await keys.rewrap(actor, (done, of) => {
     note(`${done} of ${of} private halves sealed again`);
     if (isStopping && done < of) throw new Refused('interrupted', `stopped after ${done} of ${of}; each key is whole, and running it again finishes the work`);
   });
   process.off('SIGINT', stop).off('SIGTERM', stop);
-  if (isJson) printJson({ rewrapped: count });
+  if (isJson) printJson({ rewrapped: count, unproved });
   else print(`${count} private halves are sealed again under the first key of VOUCH_KEK.`);
+  for (const kid of unproved) note(`no key of VOUCH_KEK shows that ${kid} is this issuer's: what it sealed in the record is not believed. If the issuer's log knows it: adopt ${kid} --reason <text>`);
+  return true;
+}
+
+async function adopt({ keys, kid, reason, actor, isJson }: Work): Promise<boolean> {
+  await keys.adopt(kid, actor, reason);
+  if (isJson) printJson({ adopted: kid });
+  else print(`${kid} counts as this issuer's: what it sealed in the record is believed.`);
   return true;
 }
 

@@ -139,6 +139,8 @@ export const readLiveTokens = (fields: Fields): readonly LiveTokens[] => readAns
   return { kid: takeText(live, 'kid'), audience: takeText(live, 'audience'), count: takeNumber(live, 'count') };
 }));
 
+/** Empty at an issuer that does not say. */
+export const readUnproved = (fields: Fields): readonly string[] => readAnswer(() => (fields['unproved'] === undefined ? [] : takeList(fields, 'unproved', readText)));
 export const readCount = (fields: Fields, name: string): number => readAnswer(() => takeNumber(fields, name));
 
 function readRing(item: unknown): Ring {

@@ -1,8 +1,8 @@
 // vouch keys history, verifiers and rewrap.
 import type { AdminApi } from '../admin_api.ts';
-import { printReport } from '../output.ts';
+import { printNote, printReport } from '../output.ts';
 import { formatDuration, formatInstant } from '../time.ts';
-import { readCount, readEvents, readOverview, readVerifiers } from './answers.ts';
+import { readCount, readEvents, readOverview, readUnproved, readVerifiers } from './answers.ts';
 import { joinSome, renderTable } from '../table.ts';
 
 /** Prints the last `limit` changes, newest first. */
@@ -37,4 +37,5 @@ export async function rewrapKeys(api: AdminApi, isJson: boolean): Promise<void> 
   const answer = await api.post('/keys/rewrap');
   const count = readCount(answer, 'rewrapped');
   await printReport(isJson ? JSON.stringify(answer, null, 2) : `${count} private ${count === 1 ? 'half is' : 'halves are'} sealed again under the first key of VOUCH_KEK.`);
+  for (const kid of readUnproved(answer)) printNote(`note: no key of VOUCH_KEK shows that ${kid} is this issuer's: what it sealed in the record is not believed (deploy/README.md, "Change the key-encryption key")`);
 }

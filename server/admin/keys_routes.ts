@@ -52,7 +52,10 @@ export function createKeyRoutes({ keys, audit, clock }: { keys: KeyAdministratio
     }),
     route({
       method: 'post', path: '/keys/rewrap', name: 'key.rewrap', summary: 'Seal every private half again under the first key-encryption key', demand: WRITE,
-      handle: async ({ admin }) => ({ rewrapped: await keys.rewrap(admin.accountId, () => undefined) }),
+      handle: async ({ admin }) => {
+        const { sealed, unproved } = await keys.rewrap(admin.accountId, () => undefined);
+        return { rewrapped: sealed, unproved };
+      },
     }),
     route({
       method: 'post', path: '/keys/:kid/revoke', name: 'key.revoke', summary: 'Drop a key at once, everywhere', demand: WRITE, body: reasonBody,

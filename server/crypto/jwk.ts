@@ -39,3 +39,10 @@ export function computeThumbprint(jwk: JsonWebKey): string {
     jwk.kty === 'RSA' ? { e: jwk.e, kty: jwk.kty, n: jwk.n } : { crv: jwk.crv, kty: jwk.kty, x: jwk.x, y: jwk.y };
   return createHash('sha256').update(JSON.stringify(required)).digest('base64url');
 }
+
+/** Member by member, whatever the row holds: a stray `key_ops`, `x5c` or private member must never be published. */
+export function pickPublicMembers(jwk: PublicJwk): PublicJwk {
+  return jwk.kty === 'RSA'
+    ? { kty: jwk.kty, use: jwk.use, alg: jwk.alg, kid: jwk.kid, n: jwk.n, e: jwk.e }
+    : { kty: jwk.kty, use: jwk.use, alg: jwk.alg, kid: jwk.kid, crv: jwk.crv, x: jwk.x, y: jwk.y };
+}

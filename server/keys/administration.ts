@@ -38,6 +38,12 @@ export interface VerifierOverview {
   readonly lacks: readonly string[];
 }
 
+export interface Rewrapped {
+  readonly sealed: number;
+  /** Keys of which no KEK at hand shows that this issuer made them: what they have sealed in the record is not believed. */
+  readonly unproved: readonly string[];
+}
+
 /** What an admin can do about keys. Every change is one transaction with its history, and planned to rest in it. */
 export interface KeyAdministration {
   overview(): Promise<KeysOverview>;
@@ -49,8 +55,13 @@ export interface KeyAdministration {
   cancel(ring: SigningAlgorithm, actor: string): Promise<void>;
   /** Drops a key at once. An active one gives way to its standby, however young that is. Throws NotFound, or Refused for one that is out of use. */
   revoke(kid: string, actor: string, reason: string): Promise<{ readonly revoked: KeyRecord; readonly moves: readonly Move[] }>;
-  /** Seals every private half again under the first KEK, one transaction a key, so that it can be stopped anywhere. */
-  rewrap(actor: string, onProgress: (done: number, of: number) => void): Promise<number>;
+  /** Seals every private half, and proves every public one, again under the first KEK, one transaction a key, so that it can be stopped anywhere. */
+  rewrap(actor: string, onProgress: (done: number, of: number) => void): Promise<Rewrapped>;
+  /**
+   * Takes a key out of use for one of this issuer's although no KEK at hand proves it, as after the loss of one. Throws
+   * NotFound, or Refused for one that is in use: what opens it proves it.
+   */
+  adopt(kid: string, actor: string, reason: string): Promise<void>;
 }
 
 export function createAdministration(dependencies: ReconcilerDependencies): KeyAdministration {
@@ -112,14 +123,17 @@ export function createAdministration(dependencies: ReconcilerDependencies): KeyA
     rewrap: async (actor, onProgress) => {
       const { records } = await store.load();
       const sealed = records.filter((record) => record.sealed !== undefined);
+      const unproved: string[] = [];
       let done = 0;
       for (const record of sealed) {
         const { sealed: from } = record;
         if (from === undefined) continue;
-        const to = custody.reseal(record);
+        custody.open(record); // what opens as its private half is ours
+        const [to, proof] = [custody.reseal(record), custody.prove(record)];
         const { won } = await change(store, async (transaction) => {
           const won = await transaction.reseal(record.kid, from, to);
           const { version } = await transaction.load();
+          if (won) await transaction.prove(record.kid, proof);
           if (won) await transaction.record({ kind: 'sealed again', ring: record.ring, kid: record.kid, actor, reason: '', version });
           return { isChanged: false, won };
         });
@@ -127,7 +141,25 @@ export function createAdministration(dependencies: ReconcilerDependencies): KeyA
         if (won) done += 1;
         onProgress(done, sealed.length);
       }
-      return done;
+      for (const record of records.filter(({ sealed: half }) => half === undefined)) {
+        if (!custody.isOurs(record)) unproved.push(record.kid);
+        else await change(store, async (transaction) => {
+          await transaction.prove(record.kid, custody.prove(record));
+          return { isChanged: false };
+        });
+      }
+      return { sealed: done, unproved };
+    },
+    adopt: async (kid, actor, reason) => {
+      await change(store, async (transaction) => {
+        const { records, version } = await transaction.load();
+        const record = records.find((one) => one.kid === kid);
+        if (record === undefined) throw new NotFound(`there is no signing key ${kid}`);
+        if (STATES[record.state].isPublished) throw new Refused('in_use', `signing key ${kid} is ${record.state}: only one that is out of use is adopted`);
+        await transaction.prove(kid, custody.prove(record));
+        await transaction.record({ kind: 'adopted', ring: record.ring, kid, actor, reason, version });
+        return { isChanged: false };
+      });
     },
   };
 }

@@ -10,13 +10,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { KekRing } from '../crypto/kek.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Secret } from '../lib/secret.ts';
-import type { Hints, KeyStore } from '../storage/storage.ts';
+import type { Hints, KeyRecord, KeySet, KeyStore } from '../storage/storage.ts';
 import { createAdministration, type KeyAdministration } from './administration.ts';
 import type { Move } from './plan.ts';
 import type { KeyPolicy } from './policy.ts';
 import { reconcile } from './reconciler.ts';
-import { createLocalCustody } from './sealed_key.ts';
+import { createLocalCustody, type Custody } from './sealed_key.ts';
 import { createSnapshot, type KeySnapshot } from './snapshot.ts';
+import { STATES } from './state.ts';
 import { createStatements, type Statements } from './statement.ts';
 import { createFetchCounter, type FetchCounter } from './verifiers.ts';
 
@@ -56,6 +57,8 @@ export interface Keys {
 /** Alarms and changes, for the log and the metrics. */
 export interface KeyEvents {
   onMoves(moves: readonly Move[]): void;
+  /** The JWKS shows a key of which nothing shows that this issuer made it. */
+  onStranger(kid: string): void;
   /** The database holds an older key set than this instance serves: it was restored under running instances. */
   onRolledBack(versions: { stored: bigint; served: bigint }): void;
   /** An instance's clock differs from the database's by more than `SKEW_ALARM_MS`. */
@@ -90,7 +93,12 @@ export async function createKeys(options: KeysOptions): Promise<Keys> {
     options.events.onMoves(created);
   }
 
-  let snapshot = createSnapshot(await store.load(), custody, policy.jwksMaxAgeSeconds);
+  const load = async (): Promise<KeySet> => {
+    const set = await store.load();
+    for (const record of set.records) if (STATES[record.state].isPublished && !custody.isOurs(record) && !opens(record, custody)) options.events.onStranger(record.kid);
+    return set;
+  };
+  let snapshot = createSnapshot(await load(), custody, policy.jwksMaxAgeSeconds);
   const [unopened] = snapshot.unopened;
   if (unopened !== undefined) throw unopened.cause;
   // Nothing is signed before this instance has said that it lives: others wait for those that they know of.
@@ -100,7 +108,7 @@ export async function createKeys(options: KeysOptions): Promise<Keys> {
   const counter = createFetchCounter();
 
   const refresh = async () => {
-    const set = await store.load();
+    const set = await load();
     if (set.version <= snapshot.version) return false;
     snapshot = createSnapshot(set, custody, policy.jwksMaxAgeSeconds);
     for (const listener of listeners) listener(snapshot);
@@ -127,7 +135,7 @@ export async function createKeys(options: KeysOptions): Promise<Keys> {
       listeners.push(listener);
     },
     countFetch: counter.count,
-    statements: createStatements(() => snapshot, store),
+    statements: createStatements(() => snapshot, store, custody),
     administration: hintAfterChanges(administration, hints, refresh),
     start: async () => {
       hints.onHint(HINT, loops.wake);
@@ -161,6 +169,16 @@ export async function createKeys(options: KeysOptions): Promise<Keys> {
         return result;
       },
     };
+  }
+}
+
+/** It is published all the same: a key that another instance made under a KEK that is new to this one looks just so. */
+function opens(record: KeyRecord, custody: Custody): boolean {
+  try {
+    custody.open(record);
+    return true;
+  } catch {
+    return false;
   }
 }
 

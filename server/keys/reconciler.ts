@@ -91,9 +91,9 @@ async function win(attempt: Promise<boolean>): Promise<void> {
 }
 
 async function generateRecord({ ring, state }: Extract<Move, { kind: 'generate' }>, custody: Custody, at: Date, publishedVersion: bigint): Promise<KeyRecord> {
-  const { publicJwk, sealed } = await custody.create(ring);
+  const { publicJwk, sealed, proof } = await custody.create(ring);
   return {
-    kid: publicJwk.kid, ring, state, publicJwk, publishedVersion, sealed,
+    kid: publicJwk.kid, ring, state, publicJwk, publishedVersion, sealed, proof,
     createdAt: at,
     requestedAt: undefined,
     activatedAt: state === 'active' ? at : undefined,

@@ -1,5 +1,5 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
-import type { PublicJwk } from '../crypto/jwk.ts';
+import { pickPublicMembers } from '../crypto/jwk.ts';
 import { renderDocument, type Document } from '../http/document.ts';
 import { SIGNING_ALGORITHMS, type SigningAlgorithm } from '../oauth2/vocabulary.ts';
 import type { KeyRecord, KeySet, KeyState } from '../storage/storage.ts';
@@ -68,11 +68,4 @@ function toSigner(record: KeyRecord, custody: Custody): Signer {
 
 function toVerifier(record: KeyRecord): Verifier {
   return { alg: record.ring, publicKey: createPublicKey({ key: { ...pickPublicMembers(record.publicJwk) }, format: 'jwk' }) };
-}
-
-/** Member by member, whatever the row holds: a stray `key_ops`, `x5c` or private member must never be published. */
-function pickPublicMembers(jwk: PublicJwk): PublicJwk {
-  return jwk.kty === 'RSA'
-    ? { kty: jwk.kty, use: jwk.use, alg: jwk.alg, kid: jwk.kid, n: jwk.n, e: jwk.e }
-    : { kty: jwk.kty, use: jwk.use, alg: jwk.alg, kid: jwk.kid, crv: jwk.crv, x: jwk.x, y: jwk.y };
 }

@@ -1,23 +1,28 @@
 import { createPublicKey } from 'node:crypto';
+import { pickPublicMembers } from '../crypto/jwk.ts';
 import { composeJws, parseJws, verifyJws } from '../crypto/jws.ts';
 import { Unavailable } from '../lib/errors.ts';
 import type { KeyStore } from '../storage/storage.ts';
+import type { Custody } from './sealed_key.ts';
 import type { KeySnapshot } from './snapshot.ts';
 
 /** What the issuer says and signs that is no token: its type is in the header, and it has none of a token's claims. */
 export interface Statements {
   /** Signed by the active key of the first ring. Throws Unavailable when there is none. */
   sign(typ: string, payload: object): Promise<string>;
-  /** The payload, if any key that this issuer ever had has signed it: undefined otherwise. Also by one that is long retired. */
+  /**
+   * The payload, if a key that this issuer made has signed it: undefined otherwise. Also by one that is long retired. What
+   * the database says of its keys is not enough for that: whoever may write there could put in one of theirs.
+   */
   verify(typ: string, jws: string): Promise<Readonly<Record<string, unknown>> | undefined>;
 }
 
-export function createStatements(current: () => KeySnapshot, store: Pick<KeyStore, 'load'>): Statements {
+export function createStatements(current: () => KeySnapshot, store: Pick<KeyStore, 'load'>, { isOurs }: Pick<Custody, 'isOurs'>): Statements {
   const known = new Map<string, ReturnType<typeof createPublicKey>>();
   const findKey = async (kid: string) => {
     if (known.has(kid)) return known.get(kid);
     const { records } = await store.load();
-    for (const { kid: id, publicJwk } of records) known.set(id, createPublicKey({ key: { ...publicJwk }, format: 'jwk' }));
+    for (const record of records.filter(isOurs)) known.set(record.kid, createPublicKey({ key: { ...pickPublicMembers(record.publicJwk) }, format: 'jwk' }));
     return known.get(kid);
   };
   return {

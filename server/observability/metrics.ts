@@ -8,7 +8,7 @@ export interface Metrics {
   countWouldDeny(audience: string): void;
   /** One insert of the issuance record: how many rows it took along, and how long the first of them had waited. */
   observeAuditBatch(rows: number, waitMs: number): void;
-  countAlarm(alarm: 'activation_forced' | 'key_set_rolled_back' | 'clock_skew' | 'audit_dropped' | 'token_reused' | 'shared_address'): void;
+  countAlarm(alarm: 'activation_forced' | 'key_set_rolled_back' | 'key_not_proved' | 'clock_skew' | 'audit_dropped' | 'token_reused' | 'shared_address'): void;
   countLimited(rule: string): void;
   countSignIn(outcome: 'signed_in' | 'enrolled' | 'refused'): void;
   /** In the Prometheus text format. */

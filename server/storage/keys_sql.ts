@@ -13,6 +13,8 @@ export interface KeyRecord {
   readonly publicJwk: PublicJwk;
   /** The sealed private half, while there is one. */
   readonly sealed: Buffer | undefined;
+  /** Shows, to who has the key-encryption key, that this issuer made the public half. */
+  readonly proof: Buffer | undefined;
   readonly createdAt: Date;
   /** The version of the key set in which the key first stood. */
   readonly publishedVersion: bigint;
@@ -56,6 +58,7 @@ export interface KeyTransaction {
   request(kid: string, requested: boolean): Promise<boolean>;
   /** Compare-and-set on what is there: puts another seal in place of `from`. */
   reseal(kid: string, from: Buffer, to: Buffer): Promise<boolean>;
+  prove(kid: string, proof: Buffer): Promise<void>;
   record(event: Omit<KeyEvent, 'at'>): Promise<void>;
 }
 
@@ -169,10 +172,10 @@ function createTransaction(tx: Prisma.TransactionClient, now: Date): KeyTransact
     load: () => loadKeySet(tx),
     listInstances: () => listInstances(tx),
     listVerifiers: () => listVerifiers(tx),
-    insert: async ({ sealed, requestedAt, activatedAt, retiringAt, endedAt, ...rest }) => {
+    insert: async ({ sealed, proof, requestedAt, activatedAt, retiringAt, endedAt, ...rest }) => {
       await tx.signingKey.create({
         data: {
-          ...rest, sealed: sealed === undefined ? null : new Uint8Array(sealed), requestedAt: requestedAt ?? null,
+          ...rest, sealed: toBytes(sealed), proof: toBytes(proof), requestedAt: requestedAt ?? null,
           activatedAt: activatedAt ?? null, retiringAt: retiringAt ?? null, endedAt: endedAt ?? null,
         },
       });
@@ -191,6 +194,9 @@ function createTransaction(tx: Prisma.TransactionClient, now: Date): KeyTransact
     reseal: async (kid, from, to) => {
       const { count } = await tx.signingKey.updateMany({ where: { kid, sealed: new Uint8Array(from) }, data: { sealed: new Uint8Array(to) } });
       return count === 1;
+    },
+    prove: async (kid, proof) => {
+      await tx.signingKey.updateMany({ where: { kid }, data: { proof: toBytes(proof) } });
     },
     record: async (event) => {
       await tx.keyEvent.create({ data: { ...event, at: now } });
@@ -261,6 +267,10 @@ function changesOf(to: KeyState, at: Date) {
   }
 }
 
+function toBytes(buffer: Buffer | undefined) {
+  return buffer === undefined ? null : new Uint8Array(buffer);
+}
+
 function toRecord(row: SigningKey): KeyRecord {
   return {
     kid: row.kid,
@@ -268,6 +278,7 @@ function toRecord(row: SigningKey): KeyRecord {
     state: row.state as KeyState,
     publicJwk: row.publicJwk as PublicJwk,
     sealed: row.sealed === null ? undefined : Buffer.from(row.sealed),
+    proof: row.proof === null ? undefined : Buffer.from(row.proof),
     createdAt: row.createdAt,
     publishedVersion: row.publishedVersion,
     requestedAt: row.requestedAt ?? undefined,

@@ -147,7 +147,7 @@ async function administer<T>(work: (administration: KeyAdministration) => Promis
   const storage = await openStorage({ ...config, clock: systemClock, onRedisError: () => undefined });
   try {
     const policy = { ...config.keys, longestTokenSeconds: config.longestTokenSeconds };
-    const events = { onMoves: () => undefined, onRolledBack: () => undefined, onSkew: () => undefined, onTrouble: () => undefined };
+    const events = { onMoves: () => undefined, onStranger: () => undefined, onRolledBack: () => undefined, onSkew: () => undefined, onTrouble: () => undefined };
     const { administration } = await createKeys({ ...config.keys, policy, store: storage.keys, hints: storage.hints, keks: new Secret(parseKekRing(config.keks!.reveal())), clock: systemClock, events });
     const result = await work(administration);
     await sleep(100); // the hint is on its way

@@ -175,7 +175,7 @@ describe('what it says and does', () => {
   });
 
   test('rewrap says how many', async () => {
-    expect(await keys(['rewrap', '--json'])).toMatchObject({ code: 0, stdout: `${JSON.stringify({ rewrapped: 4 }, null, 2)}\n` });
+    expect(await keys(['rewrap', '--json'])).toMatchObject({ code: 0, stdout: `${JSON.stringify({ rewrapped: 4, unproved: [] }, null, 2)}\n` });
   });
 
   test('revoke without a terminal and without --yes is refused, and changes nothing', async () => {
@@ -293,6 +293,18 @@ describe('on the host', () => {
     expect(await onHost(['list'], env)).toMatchObject({ code: 0 });
   });
 
+  test('rewrap names the keys that nothing shows to be the issuer’s, and adopt takes one back', async () => {
+    const kid = await findOnHost('RS256', 'revoked');
+    await query(env.DATABASE_URL!, 'UPDATE signing_keys SET proof = NULL WHERE kid = $1', [kid]);
+    const named = expect.stringContaining(`no key of VOUCH_KEK shows that ${kid} is this issuer's`);
+    expect(await onHost(['rewrap', '--json'], env)).toMatchObject({ code: 0, stdout: `${JSON.stringify({ rewrapped: 4, unproved: [kid] }, null, 2)}\n`, stderr: named });
+    expect(await onHost(['adopt', '--reason', 'x', '--', await findOnHost('RS256', 'active')], env)).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('only one that is out of use is adopted') });
+    expect(await onHost(['adopt', '--', kid], env)).toMatchObject({ code: 2, stderr: expect.stringContaining('adopt takes --reason') });
+    expect(await onHost(['adopt', '--reason', 'the log knows it', '--', kid], env)).toMatchObject({ code: 0, stdout: expect.stringContaining(`${kid} counts as this issuer's`) });
+    expect(await onHost(['rewrap'], env)).toMatchObject({ code: 0, stderr: expect.not.stringContaining('shows that') });
+    expect((await onHost(['history', '--limit', '20'], env)).stdout).toContain(`adopted  ${kid}  host:${userInfo().username}  the log knows it`);
+  });
+
   test.each<[string, () => Record<string, string>]>([
     ['without a key-encryption key', () => ({ VOUCH_KEK: '' })],
     ['with one that opens nothing', () => ({ VOUCH_KEK: randomBytes(32).toString('base64url') })],
@@ -328,7 +340,7 @@ describe('on the host', () => {
   });
 
   test.each([
-    [[], 'say what to do'], [['lst'], 'there is no such command'], [['list', 'x'], 'only revoke takes a kid'], [['revoke', '--reason', 'x'], 'revoke takes one kid'],
+    [[], 'say what to do'], [['lst'], 'there is no such command'], [['list', 'x'], 'only revoke and adopt take a kid'], [['revoke', '--reason', 'x'], 'revoke takes one kid'],
     [['revoke', 'x'], 'revoke takes --reason'], [['rotate', '--alg', 'HS256'], '--alg must be RS256 or ES256'], [['history', '--limit', '0'], '--limit must be'], [['list', '--foo'], "Unknown option '--foo'"], [['revoke', 'x', '--reason', 'x', '--wait', '0'], '--wait must be a whole number of seconds from 1 to 600'],
   ])('%j is a usage error', async (args, sentence) => {
     expect(await onHost(args, env)).toMatchObject({ code: 2, stdout: '', stderr: expect.stringMatching(new RegExp(`^error: ${sentence}.*\nhint: see: npm run keys -- --help\n$`)) });

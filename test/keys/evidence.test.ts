@@ -9,7 +9,7 @@ const POLICY: KeyPolicy = {
 };
 const at = (seconds: number) => new Date(Date.UTC(2030, 0, 1) + seconds * 1000);
 const STANDBY: KeyRecord = {
-  kid: 'standby', ring: 'RS256', state: 'pending', publicJwk: { kty: 'RSA', use: 'sig', alg: 'RS256', kid: 'standby', n: '', e: '' }, sealed: Buffer.of(1),
+  kid: 'standby', ring: 'RS256', state: 'pending', publicJwk: { kty: 'RSA', use: 'sig', alg: 'RS256', kid: 'standby', n: '', e: '' }, sealed: Buffer.of(1), proof: undefined,
   createdAt: at(0), publishedVersion: 7n, requestedAt: undefined, activatedAt: undefined, retiringAt: undefined, endedAt: undefined,
 };
 const NOW = 1_200;

@@ -1,7 +1,9 @@
-import { createPrivateKey, randomBytes } from 'node:crypto';
+import { createPrivateKey, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from '@jest/globals';
+import { toPublicJwk } from '../../server/crypto/jwk.ts';
+import { signJws } from '../../server/crypto/jws.ts';
 import { parseKekRing } from '../../server/crypto/kek.ts';
 import { openEnvelope } from '../../server/crypto/envelope.ts';
 import { createKeys, type KeyEvents, type KeyPolicy, type Keys, type Move } from '../../server/keys/keys.ts';
@@ -18,7 +20,7 @@ const POLICY: KeyPolicy = {
   verifierWindowSeconds: 604_800, staleSeconds: 300, jwksMaxAgeSeconds: 300, longestTokenSeconds: 3_600,
 };
 const KEKS = new Secret(parseKekRing([createKekLine()]));
-const silent: KeyEvents = { onRolledBack: () => undefined, onMoves: () => undefined, onSkew: () => undefined, onTrouble: () => undefined };
+const silent: KeyEvents = { onStranger: () => undefined, onRolledBack: () => undefined, onMoves: () => undefined, onSkew: () => undefined, onTrouble: () => undefined };
 
 const opened: Storage[] = [];
 afterEach(async () => {
@@ -73,16 +75,50 @@ describe('custody', () => {
     await expect(openInstance(databaseUrl, { keks: new Secret(parseKekRing([createKekLine()])) })).rejects.toThrow(/VOUCH_KEK_FILE/);
   });
 
-  test('where every KEK is lost, what deploy/README.md says begins anew: keys that sign at once, and old statements are believed', async () => {
+  test('where every KEK is lost, what deploy/README.md says begins anew: keys that sign at once, and old statements once their keys are adopted', async () => {
     const databaseUrl = await createTestDatabase();
     const before = await openInstance(databaseUrl);
     const statement = await before.statements.sign('test+jwt', { says: 'so' });
+    const { kid } = before.current().signers.get('RS256')!;
     const command = /`(UPDATE signing_keys .*?;)`/s.exec(readFileSync(new URL('../../deploy/README.md', import.meta.url), 'utf8'))![1]!.replaceAll(/\s+/g, ' ');
     await query(databaseUrl, command);
     const after = await openInstance(databaseUrl, { keks: new Secret(parseKekRing([createKekLine()])) });
     expect(await describeRows(databaseUrl)).toEqual(['ES256 active', 'ES256 pending', 'ES256 revoked', 'ES256 revoked', 'RS256 active', 'RS256 pending', 'RS256 revoked', 'RS256 revoked']);
     expect(after.current().version).toBe(before.current().version + 1n);
+    expect(await after.statements.verify('test+jwt', statement)).toBeUndefined();
+    const { unproved } = await after.administration.rewrap('test', () => undefined);
+    expect(unproved).toHaveLength(4);
+    expect(unproved).toContain(kid);
+    await after.administration.adopt(kid, 'test', 'it is in the log');
     expect(await after.statements.verify('test+jwt', statement)).toEqual({ says: 'so' });
+    await expect(after.administration.adopt(after.current().signers.get('RS256')!.kid, 'test', 'no')).rejects.toThrow(/only one that is out of use/);
+    await expect(after.administration.adopt('nobody', 'test', 'no')).rejects.toThrow(/there is no signing key/);
+  });
+
+  test('statements by a key that somebody wrote into the database are not believed, in whatever state it stands, and it is an alarm', async () => {
+    const databaseUrl = await createTestDatabase();
+    const strangers: string[] = [];
+    const keys = await openInstance(databaseUrl, { events: { ...silent, onStranger: (kid) => strangers.push(kid) } });
+    expect(strangers).toEqual([]);
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const publicJwk = toPublicJwk(privateKey, 'ES256');
+    const forged = await signJws({ alg: 'ES256', kid: publicJwk.kid, typ: 'test+jwt' }, { says: 'so' }, privateKey);
+    for (const state of ['retired', 'revoked', 'retiring']) {
+      await query(databaseUrl, 'DELETE FROM signing_keys WHERE kid = $1', [publicJwk.kid]);
+      // With the proof of another key, which is the best that they have.
+      await query(databaseUrl, "INSERT INTO signing_keys (kid, ring, state, public_jwk, proof, created_at) SELECT $1, 'ES256', $2, $3, proof, now() FROM signing_keys WHERE ring = 'ES256' AND state = 'active'", [publicJwk.kid, state, publicJwk]);
+      expect(await keys.statements.verify('test+jwt', forged)).toBeUndefined();
+    }
+    await query(databaseUrl, 'UPDATE key_set_version SET version = version + 1');
+    await keys.refresh();
+    expect(strangers).toEqual([publicJwk.kid]);
+  });
+
+  test('a public half that is not that of the sealed one is not signed with', async () => {
+    const databaseUrl = await createTestDatabase();
+    await openInstance(databaseUrl);
+    await query(databaseUrl, "UPDATE signing_keys SET public_jwk = (SELECT public_jwk FROM signing_keys WHERE ring = 'ES256' AND state = 'pending') || jsonb_build_object('kid', kid) WHERE ring = 'ES256' AND state = 'active'");
+    await expect(openInstance(databaseUrl)).rejects.toThrow(/publishes a key that is not its own/);
   });
 
   test('a private half that is copied to another row does not open', async () => {

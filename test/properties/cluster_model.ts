@@ -227,11 +227,13 @@ const FAKE_CUSTODY: Custody = {
   create: async (ring) => {
     const kid = randomUUID();
     const publicJwk: PublicJwk = ring === 'RS256' ? { kty: 'RSA', use: 'sig', alg: ring, kid, n: '', e: '' } : { kty: 'EC', use: 'sig', alg: ring, kid, crv: 'P-256', x: '', y: '' };
-    return { publicJwk, sealed: Buffer.from(kid) };
+    return { publicJwk, sealed: Buffer.from(kid), proof: Buffer.from(kid) };
   },
   open: () => {
     throw new TypeError('nobody opens a key here');
   },
+  isOurs: () => true,
+  prove: ({ publicJwk: { kid } }) => Buffer.from(kid),
   reseal: ({ kid }) => Buffer.from(kid),
 };
 
@@ -270,6 +272,7 @@ function createMemoryKeyStore({ now, pass, onCommit, onIllegalMove }: StoreHooks
       load: async () => ({ version: committed.version, records: [...draft.records], readAt: at }),
       listInstances: async () => instances,
       listVerifiers: async () => verifiers,
+      prove: async () => undefined,
       insert: async (record) => {
         operate();
         draft.records = [...draft.records, record];

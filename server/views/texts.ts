@@ -1,8 +1,8 @@
 import { html } from './html.ts';
 import type { Html } from './html.ts';
 
-// Every sentence that a person reads on the pages, passkey.js included: the script finds its own on
-// the form, in data attributes, so that this stays the only place to edit or translate.
+// Every sentence of the pages themselves, passkey.js included: the script finds its own on the form, in data attributes.
+// Why something was refused is said by who refuses it, beside its code (login/failure.ts and its like), and shown as it is.
 
 /** The sentences passkey.js shows; the keys become `data-text-...` attributes of the form. */
 export interface ScriptTexts {

@@ -395,6 +395,32 @@ describe('resource (RFC 8707)', () => {
   });
 });
 
+describe('a key that may not sign any more when its token is there', () => {
+  // As of a process that was stopped for an hour in between.
+  const mayNotAfter = async (looks: number, ask: () => Promise<Response>) => {
+    const maySign = issuer.app.keys.maySign.bind(issuer.app.keys);
+    let asked = 0;
+    Object.assign(issuer.app.keys, { maySign: (...given: Parameters<typeof maySign>) => (asked += 1) <= looks && maySign(...given) });
+    try {
+      const response = await ask();
+      return { status: response.status, retryAfter: response.headers.get('retry-after'), body: await response.json(), asked };
+    } finally {
+      Object.assign(issuer.app.keys, { maySign });
+    }
+  };
+  const outOfTouch = { status: 503, retryAfter: '1', body: { error: 'temporarily_unavailable' }, asked: 2 };
+  const postExchange = (form: Record<string, string>) => fetch(`${issuer.url}/oauth/token`, { method: 'POST', body: new URLSearchParams(form) });
+
+  test.each<[string, () => Promise<Response>]>([
+    ['the straight way', () => postExchange(exchangeForm(tokens.access_token))],
+    ['the way through the library', () => postExchange({ ...exchangeForm(tokens.access_token), client_secret: '' })],
+    ['the path of older command lines', () => fetch(`${issuer.url}/v1/credentials/aws/token`, { headers: { authorization: `Bearer ${tokens.access_token}` } })],
+  ])('%s gives none', async (_what, ask) => {
+    expect(await mayNotAfter(1, ask)).toMatchObject(outOfTouch);
+    expect((await ask()).status).toBe(200);
+  });
+});
+
 describe('the path of older command lines', () => {
   const get = async (token: string | undefined, query = '') => {
     const response = await fetch(`${issuer.url}/v1/credentials/aws/token${query}`, { headers: token === undefined ? {} : { authorization: `Bearer ${token}` } });

@@ -130,6 +130,23 @@ describe('expiry', () => {
   });
 });
 
+test('a sign-in at an instance whose clock is 3 s ahead is no sign-in of the future', async () => {
+  issuer.clock.advance(3);
+  const ahead = await signIn(issuer.url, person);
+  const asked = await getCode(issuer.url, person, { resource: API, scope: 'openid read' });
+  issuer.clock.advance(-3);
+  const now = issuer.clock.now().getTime() / 1000;
+  expect(decodeJwt(ahead.access_token).auth_time).toBeGreaterThan(now + 1);
+  const answers = [
+    await exchange(ahead.access_token, { audience: PROVIDER }),
+    await exchange(ahead.access_token, { requested_token_type: ACCESS, resource: API }),
+    await postToken(issuer.url, codeForm(asked.code, asked.verifier)),
+  ];
+  expect(answers.map(({ status }) => status)).toEqual([200, 200, 200]);
+  const late = answers.map(({ body }) => decodeJwt(body.access_token as string)).map(({ iat, auth_time: authTime }) => Number(authTime) - Number(iat));
+  expect(late).toEqual([0, 0, 0]);
+});
+
 describe('an ID token as subject', () => {
   test('that came with the sign-in is exchanged like the access token', async () => {
     const answer = await exchange(tokens.id_token, { subject_token_type: ID, audience: PROVIDER });

@@ -35,7 +35,10 @@ export interface ProviderOptions extends ConfigurationOptions {
 
 /** What the protocol tells the rest of the house. Called in the middle of a request: must not throw or wait. */
 export interface ProviderEvents {
+  /** A token came out of an exchange. */
   onIssued(issued: Facts): void;
+  /** Tokens of another grant are on record. */
+  onGranted(granted: Facts): void;
   /** A request was refused: its registered code and what is not said to the client. */
   onRefused(refusal: { route: string; clientId: string | undefined; code: string; detail: string | undefined }): void;
   /** A code or a refresh token came twice, and its session was ended. */

@@ -1,4 +1,7 @@
 import { generateKeyPairSync, randomUUID, type KeyObject } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { decodeJwt, decodeProtectedHeader, SignJWT } from 'jose';
 import { fetchPublic } from '../../server/http/guarded_fetch.ts';
@@ -393,6 +396,33 @@ describe('resource (RFC 8707)', () => {
     const other = await postToken(issuer.url, { ...refresh, resource: issuer.url });
     expect(decodeJwt(other.body.access_token as string)).toMatchObject({ aud: issuer.url, scope: 'openid' });
     expect(refusal(await postToken(issuer.url, { ...refresh, refresh_token: other.body.refresh_token as string }))).toEqual({ status: 400, error: 'invalid_target' });
+  });
+
+  test('that would be denied, were its policy enforced, is counted and logged with every grant', async () => {
+    const tried = `https://${randomUUID()}.example`;
+    await issuer.app.audiences.add({ name: tried, kind: 'api', scopes: ['read'], mode: 'audit' });
+    const ops = createServer(issuer.app.handleOps).listen(0, '127.0.0.1');
+    await once(ops, 'listening');
+    const count = async () => {
+      const metrics = await (await fetch(`http://127.0.0.1:${(ops.address() as AddressInfo).port}/metrics`)).text();
+      return Number(metrics.split('\n').find((line) => line.startsWith(`vouch_policy_would_deny_total{audience="${tried}"}`))?.split(' ').at(-1) ?? 0);
+    };
+    try {
+      const given = await signInFor(tried, 'openid read');
+      expect(await count()).toBe(1);
+      expect((await postToken(issuer.url, { grant_type: 'refresh_token', client_id: CLI.id, refresh_token: given.refresh_token })).status).toBe(200);
+      expect(await count()).toBe(2);
+      expect((await service.ask({ resource: tried })).status).toBe(200);
+      expect(await count()).toBe(3);
+      expect((await exchange(tokens.access_token, { requested_token_type: ACCESS, resource: tried })).status).toBe(200);
+      expect(await count()).toBe(4);
+      const told = issuer.logged.filter((line) => (line as { audience?: string } | undefined)?.audience === tried);
+      expect(told).toEqual(Array.from({ length: 4 }, () => expect.objectContaining({ audience: tried, clause: 'audit mode; would deny: no clause allows' })));
+      await signInFor(API, 'openid read');
+      expect(await count()).toBe(4);
+    } finally {
+      ops.close();
+    }
   });
 
   test('that is unknown, for a provider, or nearly right is invalid_target', async () => {

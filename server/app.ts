@@ -21,7 +21,7 @@ import { createFront, pathOf, type Group } from './http/front.ts';
 import { createHealth, type Health } from './http/health.ts';
 import { createLimiter, type Limiter, type LimiterOptions, type NetworkRule } from './http/limiter.ts';
 import { sendJson } from './http/reply.ts';
-import { createIssuer, ROUTES, type Issuer, type ProviderEvents } from './issuer/issuer.ts';
+import { createIssuer, ROUTES, type Facts, type Issuer, type ProviderEvents } from './issuer/issuer.ts';
 import { createKeys, type DiskSnapshot, type KeyEvents, type Keys } from './keys/keys.ts';
 import { systemClock, type Clock } from './lib/clock.ts';
 import { describeWait } from './lib/limits.ts';
@@ -430,12 +430,20 @@ function createAuditEvents(log: Log, metrics: Metrics): AuditEvents {
 }
 
 function createProviderEvents(log: Log, metrics: Metrics, limiter: Limiter): ProviderEvents {
+  const countTried = ({ clause, audience }: Facts) => {
+    const wouldDeny = clause?.startsWith('audit mode') === true;
+    if (wouldDeny) metrics.countWouldDeny(audience ?? '');
+    return wouldDeny;
+  };
   return {
     onIssued: (issued) => {
       if (issued.accountId !== undefined) limiter.count({ rule: ACCOUNT_RULE, who: issued.accountId, allowance: TOKENS_OF_AN_ACCOUNT });
       metrics.countIssued(issued.audience ?? '');
-      if (issued.clause?.startsWith('audit mode') === true) metrics.countWouldDeny(issued.audience ?? '');
+      countTried(issued);
       log.info(issued, 'token exchanged');
+    },
+    onGranted: (granted) => {
+      if (countTried(granted)) log.info(granted, 'a token was given that the policy of its audience would have denied');
     },
     onRefused: ({ route, clientId, code, detail }) => {
       metrics.countRefused(route, code);

@@ -55,6 +55,8 @@ const COMMANDS: Readonly<Record<string, Command>> = { list, rotate, cancel, revo
 const HISTORY_LIMIT = 500;
 const LONGEST_WAIT_SECONDS = 600;
 const PAUSE_MS = 500;
+/** An instance that was silent for longer is taken to be gone. */
+const REMEMBERED_MS = 86_400_000;
 
 async function run(): Promise<boolean> {
   const [command, parameters] = readParameters();
@@ -167,25 +169,42 @@ async function revoke({ keys, kid, reason, actor, waitSeconds, isJson, config }:
   const { version } = await keys.overview();
   const say = isJson ? note : print;
   say(`Revoked ${kid} of ${revoked.ring}, which was ${revoked.state}: ${describeMoves(moves)}.`);
-  const late = await waitForInstances(keys, version, waitSeconds);
-  if (isJson) printJson({ revoked: { kid, ring: revoked.ring, was: revoked.state }, version: String(version), moves: moves.map(toPlainMove), is_proved: late.length === 0, late_instances: late, out_of_reach: listOutOfReach(config) });
+  const { late, silent } = await waitForInstances(keys, version, waitSeconds);
+  const unproved = [...late, ...silent];
+  if (isJson) printJson({ revoked: { kid, ring: revoked.ring, was: revoked.state }, version: String(version), moves: moves.map(toPlainMove), is_proved: unproved.length === 0, late_instances: late, silent_instances: silent, out_of_reach: listOutOfReach(config) });
   else print([...(late.length === 0 ? [`Every live instance serves version ${version} or a later one.`] : []), 'Out of reach from here:', ...listOutOfReach(config).map((line) => `  - ${line}`)].join('\n'));
-  for (const line of late) note(`not proved: ${line}`);
-  if (late.length > 0) note(`The key is revoked. An instance that is left out of touch stops signing after VOUCH_KEY_STALE_SECONDS (${config.keys.staleSeconds}), and goes on publishing what it knows until it is stopped: stop it.`);
-  return late.length === 0;
+  for (const line of unproved) note(`not proved: ${line}`);
+  if (unproved.length > 0) note(`The key is revoked. An instance that is left out of touch stops signing after VOUCH_KEY_STALE_SECONDS (${config.keys.staleSeconds}), and goes on publishing what it knows until it is stopped: stop it.`);
+  return unproved.length === 0;
 }
 
-/** The live instances that do not serve `version` so long from now; returns as soon as there are none. */
-async function waitForInstances(keys: KeyAdministration, version: bigint, waitSeconds: number): Promise<string[]> {
+interface Unproved {
+  /** Live instances that do not serve the version. */
+  readonly late: readonly string[];
+  /** Those that were heard of within a day and are silent now, so that nobody can say what they publish. */
+  readonly silent: readonly string[];
+}
+
+/** Waits so long for the live instances to serve `version`; returns as soon as all of them do. */
+async function waitForInstances(keys: KeyAdministration, version: bigint, waitSeconds: number): Promise<Unproved> {
   const end = performance.now() + waitSeconds * 1000;
   for (;;) {
-    const { instances } = await keys.overview();
-    const late = instances.filter(({ isLive, servedVersion }) => isLive && servedVersion < version);
+    const { instances, now } = await keys.overview();
+    const behind = instances.filter(({ servedVersion }) => servedVersion < version);
+    const late = behind.filter(({ isLive }) => isLive);
     if (late.length === 0 || performance.now() >= end) {
-      return late.map(({ host, id, servedVersion, seenAt }) => `instance ${host} ${id.slice(0, 8)} serves version ${servedVersion}, heard of at ${seenAt.toISOString()}`);
+      const silent = behind.filter(({ isLive, seenAt }) => !isLive && now.getTime() - seenAt.getTime() <= REMEMBERED_MS);
+      return {
+        late: late.map((instance) => `${nameInstance(instance)} serves version ${instance.servedVersion}, heard of at ${instance.seenAt.toISOString()}`),
+        silent: silent.map((instance) => `${nameInstance(instance)} was last heard of at ${instance.seenAt.toISOString()}: if it still runs, it publishes the key; stop it`),
+      };
     }
     await sleep(PAUSE_MS);
   }
+}
+
+function nameInstance({ host, id }: KeysOverview['instances'][number]): string {
+  return `instance ${host} ${id.slice(0, 8)}`;
 }
 
 function listOutOfReach({ issuer, longestTokenSeconds, keys }: Config): string[] {

@@ -10,6 +10,8 @@ const PAUSE_MS = 500;
 /** In a row, so that several instances behind one address are met. */
 const FETCHES = 10;
 const FETCH_TIMEOUT_MS = 5_000;
+/** One that was silent for longer is taken to be gone. */
+const REMEMBERED_MS = 86_400_000;
 
 export interface Proof {
   readonly what: 'jwks' | 'instance';
@@ -39,8 +41,9 @@ export async function proveJwks(issuer: string, kid: string, waitSeconds: number
 async function findFault(url: string, kid: string): Promise<string | undefined> {
   try {
     const response = await request(`${url}?nocache=${randomBytes(8).toString('hex')}`, {
-      // Not a verifier: its family must be told apart from those that a rotation waits for.
-      headers: { 'user-agent': 'vouch-proof', 'cache-control': 'no-cache' },
+      // Not a verifier: its family must be told apart from those that a rotation waits for. On a connection of its own, since
+      // a balancer leads all that comes by one to one instance.
+      headers: { 'user-agent': 'vouch-proof', 'cache-control': 'no-cache', connection: 'close' },
       signal: AbortSignal.timeout(FETCH_TIMEOUT_MS),
     });
     if (response.status !== 200) return `it answered ${response.status}`;
@@ -52,14 +55,21 @@ async function findFault(url: string, kid: string): Promise<string | undefined> 
   }
 }
 
-/** Every live instance, against the version that the revocation made. Resolves within `waitSeconds`, not counting a sign-in. */
+/**
+ * Every instance that was heard of within a day, against the version that the revocation made. Those that live are waited
+ * for, within `waitSeconds`, not counting a sign-in; one that is silent cannot be asked, and goes on publishing if it runs.
+ */
 export async function proveInstances(api: AdminApi, waitSeconds: number): Promise<readonly Proof[]> {
   const first = readOverview(await api.get('/keys'));
   const end = performance.now() + waitSeconds * 1000;
   for (let overview = first; ; overview = readOverview(await api.get('/keys'))) {
-    const proofs = overview.instances.filter(({ isLive }) => isLive).map((instance) => describeInstance(instance, first.version, overview));
-    const isDone = proofs.length > 0 && proofs.every(({ isProved }) => isProved);
-    if (isDone || performance.now() >= end) return proofs.length > 0 ? proofs : [NOBODY];
+    const { instances, now } = overview;
+    const live = instances.filter(({ isLive }) => isLive).map((instance) => describeInstance(instance, first.version, overview));
+    const isDone = live.length > 0 && live.every(({ isProved }) => isProved);
+    if (isDone || performance.now() >= end) {
+      const silent = instances.filter(({ isLive, seenAt, servedVersion }) => !isLive && now - seenAt <= REMEMBERED_MS && servedVersion < first.version);
+      return [...(live.length > 0 ? live : [NOBODY]), ...silent.map((instance) => describeSilent(instance, overview))];
+    }
     await sleep(PAUSE_MS);
   }
 }
@@ -67,8 +77,17 @@ export async function proveInstances(api: AdminApi, waitSeconds: number): Promis
 const NOBODY: Proof = { what: 'instance', subject: 'none', isProved: false, sentence: 'no instance says that it lives' };
 
 function describeInstance({ host, id, servedVersion, seenAt }: Instance, version: bigint, { now }: Overview): Proof {
-  const name = `instance ${host} ${id.slice(0, 8)}`;
+  const name = nameInstance({ host, id });
   if (servedVersion >= version) return { what: 'instance', subject: id, isProved: true, sentence: `${name} serves version ${servedVersion}` };
-  const sentence = `${name} last said ${formatDuration(now - seenAt)} ago that it serves version ${servedVersion}, and ${version} is needed; if it is not running, it is left out once it has been silent for VOUCH_KEY_STALE_SECONDS`;
+  const sentence = `${name} last said ${formatDuration(now - seenAt)} ago that it serves version ${servedVersion}, and ${version} is needed; if it still runs, it publishes the key: stop it`;
   return { what: 'instance', subject: id, isProved: false, sentence };
+}
+
+function describeSilent({ host, id, seenAt }: Instance, { now }: Overview): Proof {
+  return { what: 'instance', subject: id, isProved: false, sentence: `${nameInstance({ host, id })} was last heard of ${formatDuration(now - seenAt)} ago: if it still runs, it publishes the key; stop it` };
+}
+
+/** The host and the beginning of the id, as `vouch keys list` shows them. */
+function nameInstance({ host, id }: Pick<Instance, 'host' | 'id'>): string {
+  return `instance ${host} ${id.slice(0, 8)}`;
 }

@@ -4,6 +4,7 @@ import type { Accounts } from '../accounts/accounts.ts';
 import { CLI_CLIENT_ID } from '../clients/clients.ts';
 import { toUnixSeconds, type Clock } from '../lib/clock.ts';
 import { AMR } from '../oauth2/vocabulary.ts';
+import { describeSignIn } from './claims.ts';
 import { InsufficientUserAuthentication, toProtocolError } from './failure.ts';
 import { factsOf } from './facts.ts';
 import { adminAudience } from './resource.ts';
@@ -35,7 +36,7 @@ export async function completeAccessToken(ctx: KoaContextWithOIDC, token: Token,
   if (isService) jwt.payload.amr = [AMR.possession];
   else {
     jwt.payload.grant_id = token.grantId;
-    if (source?.authTime !== undefined) jwt.payload.auth_time = source.authTime;
+    Object.assign(jwt.payload, describeSignIn(source?.authTime, Number(jwt.payload.iat)));
     if (source?.amr !== undefined) jwt.payload.amr = source.amr;
   }
   // What binds the command line's session is its refresh token (issuer/provider.ts).

@@ -70,11 +70,16 @@ export function describeFederationToken({ issuer, account, audience, authTime, a
     jti,
     ...(account.kind === 'person' ? { email: account.email, email_verified: account.isEmailVerified } : {}),
     ...(account.hostedDomain === undefined ? {} : { hd: account.hostedDomain }),
-    ...(authTime === undefined ? {} : { auth_time: authTime }),
+    ...describeSignIn(authTime, issuedAt),
     ...(amr === undefined ? {} : { amr }),
     ...(act === undefined ? {} : { act }),
     vouch_uid: account.id,
   };
+}
+
+/** `auth_time`, never after `iat`: the instance where the person signed in may be some seconds ahead of this one. */
+export function describeSignIn(authTime: number | undefined, issuedAt: number): { readonly auth_time?: number } {
+  return authTime === undefined ? {} : { auth_time: Math.min(authTime, issuedAt) };
 }
 
 /** What an access token for an API, or for ourselves, says. */
@@ -82,7 +87,7 @@ export function describeAccessToken({ issuer, account, audience, clientId, authT
   return {
     iss: issuer, sub: account.id, aud: audience.name, iat: issuedAt, exp: expiresAt, jti, client_id: clientId,
     ...(scope === '' ? {} : { scope }),
-    ...(authTime === undefined ? {} : { auth_time: authTime }),
+    ...describeSignIn(authTime, issuedAt),
     ...(amr === undefined ? {} : { amr }),
     ...(act === undefined ? {} : { act }),
     ...(grantId === undefined ? {} : { grant_id: grantId }),

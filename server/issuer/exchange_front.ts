@@ -6,7 +6,7 @@ import { readAddress } from '../http/address.ts';
 import { sendJson } from '../http/reply.ts';
 import type { Clock } from '../lib/clock.ts';
 import { GRANT_TYPE } from '../oauth2/vocabulary.ts';
-import { findRetryAfter, InsufficientUserAuthentication, toProtocolError } from './failure.ts';
+import { answerOutOfTouch, findRetryAfter, InsufficientUserAuthentication, toProtocolError } from './failure.ts';
 import { peekForm } from './peeked_form.ts';
 import { demandProof, type Proofs } from './proof.ts';
 import { EXCHANGE_PARAMETERS, exchangeToken, type ExchangeDependencies, type ExchangeParameters, type Facts } from './token_exchange.ts';
@@ -85,8 +85,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, parame
   try {
     const given = await exchangeToken(parameters, { ...dependencies, ...origin, proveKey, clientId, arrivedAt }, facts);
     if (!maySign()) {
-      response.setHeader('Retry-After', '1');
-      sendJson(response, 503, { error: 'temporarily_unavailable', error_description: 'This instance is out of touch with its signing keys. Try again in a moment.' });
+      answerOutOfTouch(response);
       return;
     }
     sendJson(response, 200, given);

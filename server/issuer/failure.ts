@@ -1,4 +1,6 @@
+import type { ServerResponse } from 'node:http';
 import { errors } from 'oidc-provider';
+import { sendJson } from '../http/reply.ts';
 import { Trouble } from '../lib/errors.ts';
 
 /** RFC 9470 3, as the token endpoint says it: a sign-in of at most `maxAgeSeconds` ago would do. */
@@ -25,6 +27,15 @@ export class TooMany extends errors.CustomOIDCProviderError {
 export function findRetryAfter(error: unknown, status: number): number | undefined {
   if (error instanceof TooMany) return error.retryAfterSeconds;
   return status === 503 ? 1 : undefined;
+}
+
+/** What a client hears from an instance that must not sign just now (503). */
+export const OUT_OF_TOUCH = { error: 'temporarily_unavailable', error_description: 'This instance is out of touch with its signing keys. Try again in a moment.' };
+
+/** Answers so where oidc-provider does not. */
+export function answerOutOfTouch(response: ServerResponse): void {
+  response.setHeader('Retry-After', '1');
+  sendJson(response, 503, OUT_OF_TOUCH);
 }
 
 /**

@@ -9,11 +9,16 @@ import { GRANT_TYPE } from '../oauth2/vocabulary.ts';
 import { toDetail } from './device_codes.ts';
 import { factsOf } from './facts.ts';
 import { ROUTES } from './routes.ts';
+import type { Facts } from './token_exchange.ts';
 
 export interface IssuanceDependencies {
   readonly audit: Pick<Audit, 'record' | 'note'>;
   readonly clock: Clock;
   readonly trustedProxies: number;
+  readonly events: {
+    /** Tokens that oidc-provider made are on record; those of an exchange say so themselves. */
+    onGranted(granted: Facts): void;
+  };
 }
 
 /** Whose request it is, as far as the connection says. */
@@ -41,6 +46,7 @@ export function recordTokens(dependencies: IssuanceDependencies) {
     if (event === 'token_exchange') return;
     try {
       await dependencies.audit.record(describeTokens(ctx, event, arrivedAt, dependencies));
+      dependencies.events.onGranted(factsOf(ctx));
     } catch (error) {
       if (!(error instanceof Unavailable)) throw error;
       ctx.status = 503;
@@ -73,7 +79,7 @@ function describeTokens(ctx: KoaContextWithOIDC, event: string, at: Date, { trus
 }
 
 /** Notes a refusal at the token endpoint, with what was known of the request by then. Nobody waits for it. */
-export function noteRefusal(ctx: KoaContextWithOIDC, code: string, reason: string | undefined, { audit, clock, trustedProxies }: IssuanceDependencies): void {
+export function noteRefusal(ctx: KoaContextWithOIDC, code: string, reason: string | undefined, { audit, clock, trustedProxies }: Omit<IssuanceDependencies, 'events'>): void {
   const { act, ...facts } = factsOf(ctx);
   audit.note({
     kind: 'refusal', event: ctx.oidc.route === 'token' ? nameGrant(ctx.oidc.params?.grant_type) : ctx.oidc.route, at: clock.now(),

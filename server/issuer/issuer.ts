@@ -73,13 +73,7 @@ export function createIssuer(given: IssuerOptions): Issuer {
     [ROUTES.sessionCredentials]: {
       methods: ['GET'],
       answer: (request, response) => {
-        const dependencies = exchangeDependencies();
-        if (!dependencies.maySign()) {
-          response.setHeader('Retry-After', '1');
-          sendJson(response, 503, { error: 'temporarily_unavailable', error_description: 'This instance is out of touch with its signing keys. Try again in a moment.' });
-          return;
-        }
-        answerSessionCredentials(request, response, { ...dependencies, onIssued: (facts: Facts) => { events.onIssued(facts); } }).catch(sayFailure('session_credentials', response));
+        answerSessionCredentials(request, response, { ...exchangeDependencies(), onIssued: (facts: Facts) => { events.onIssued(facts); } }).catch(sayFailure('session_credentials', response));
       },
     },
   };

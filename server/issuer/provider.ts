@@ -12,7 +12,7 @@ import { createConfiguration, nameSessionCookie, type ConfigurationOptions } fro
 import { noteDenials } from './device_flow.ts';
 import { limitDeviceRequests, limitGuesses, paceDevices } from './device_limits.ts';
 import { factsOf } from './facts.ts';
-import { InsufficientUserAuthentication, TooMany, toProtocolError } from './failure.ts';
+import { InsufficientUserAuthentication, OUT_OF_TOUCH, TooMany, toProtocolError } from './failure.ts';
 import { noteRefusal, originOf, recordTokens } from './issuance.ts';
 import { demandProof, type Proofs } from './proof.ts';
 import { replacePostingPage } from './posting_page.ts';
@@ -35,7 +35,10 @@ export interface ProviderOptions extends ConfigurationOptions {
 
 /** What the protocol tells the rest of the house. Called in the middle of a request: must not throw or wait. */
 export interface ProviderEvents {
+  /** A token came out of an exchange. */
   onIssued(issued: Facts): void;
+  /** Tokens of another grant are on record. */
+  onGranted(granted: Facts): void;
   /** A request was refused: its registered code and what is not said to the client. */
   onRefused(refusal: { route: string; clientId: string | undefined; code: string; detail: string | undefined }): void;
   /** A code or a refresh token came twice, and its session was ended. */
@@ -114,7 +117,7 @@ function refuseToSign({ keys }: ProviderOptions, snapshot: KeySnapshot) {
     if (keys.maySign(snapshot)) return;
     ctx.status = 503;
     ctx.set('Cache-Control', 'no-store');
-    ctx.body = { error: 'temporarily_unavailable', error_description: 'This instance is out of touch with its signing keys. Try again in a moment.' };
+    ctx.body = { ...OUT_OF_TOUCH };
   };
 }
 

@@ -7,7 +7,7 @@ import { toUnixSeconds, type Clock } from '../lib/clock.ts';
 import type { Audit } from '../audit/audit.ts';
 import { GRANT_TYPE, TOKEN_TYPE } from '../oauth2/vocabulary.ts';
 import { readToken } from './bearer.ts';
-import { findRetryAfter, toProtocolError } from './failure.ts';
+import { answerOutOfTouch, findRetryAfter, toProtocolError } from './failure.ts';
 import { verifyAccessToken } from './subject_token.ts';
 import { exchangeToken, type ExchangeDependencies, type Facts } from './token_exchange.ts';
 
@@ -16,6 +16,8 @@ export interface SessionCredentialsDependencies extends Omit<ExchangeDependencie
   readonly clients: Pick<Clients, 'find'>;
   readonly clock: Clock;
   readonly trustedProxies: number;
+  /** Whether this instance may sign, asked before and after. */
+  readonly maySign: () => boolean;
   readonly onIssued: (facts: Facts) => void;
 }
 
@@ -24,7 +26,11 @@ export interface SessionCredentialsDependencies extends Omit<ExchangeDependencie
  * issuer or for `?audience=`. The same exchange, for a client that may exchange tokens and does not know how to ask.
  */
 export async function answerSessionCredentials(request: IncomingMessage, response: ServerResponse, dependencies: SessionCredentialsDependencies): Promise<void> {
-  const { issuer, keys, clients, audit, clock, trustedProxies } = dependencies;
+  const { issuer, keys, clients, audit, clock, trustedProxies, maySign } = dependencies;
+  if (!maySign()) {
+    answerOutOfTouch(response);
+    return;
+  }
   const token = readToken(request.headers.authorization);
   if (token === undefined) {
     refuse(response, 401, 'invalid_request', "send the session's access token as: Authorization: Bearer <token>", 'Bearer');
@@ -40,6 +46,10 @@ export async function answerSessionCredentials(request: IncomingMessage, respons
     ({ clientId } = subject);
     if (!(await mayExchange(clientId, clients))) throw new errors.UnauthorizedClient('the client of this token may not exchange it');
     const given = await exchangeToken({ subject_token: token, subject_token_type: TOKEN_TYPE.accessToken, ...readAudience(request) }, { ...dependencies, ...origin, proveKey: undefined, clientId, arrivedAt }, facts);
+    if (!maySign()) {
+      answerOutOfTouch(response);
+      return;
+    }
     sendJson(response, 200, { id_token: given.access_token, expires_in: given.expires_in });
     dependencies.onIssued(facts);
   } catch (thrown) {

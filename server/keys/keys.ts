@@ -224,6 +224,8 @@ function createLoops({ store, hints, clock, events, policy, pollSeconds, tickSec
     if (!isRolledBack) markInTouch(askedAt);
   };
   const follow = async () => {
+    // Not once it has left, after a reconciliation that was under way: it would be listed for a day as one that went silent.
+    if (isStopped) return;
     // One at a time: a store that is slow must not be asked ever more often.
     following ??= beat()
       .catch((error: unknown) => {

@@ -1,4 +1,7 @@
 import { generateKeyPairSync, randomUUID, type KeyObject } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { decodeJwt, decodeProtectedHeader, SignJWT } from 'jose';
 import { fetchPublic } from '../../server/http/guarded_fetch.ts';
@@ -128,6 +131,23 @@ describe('expiry', () => {
     issuer.clock.advance(260);
     expect(await read({ audience: short })).toBe(subject);
   });
+});
+
+test('a sign-in at an instance whose clock is 3 s ahead is no sign-in of the future', async () => {
+  issuer.clock.advance(3);
+  const ahead = await signIn(issuer.url, person);
+  const asked = await getCode(issuer.url, person, { resource: API, scope: 'openid read' });
+  issuer.clock.advance(-3);
+  const now = issuer.clock.now().getTime() / 1000;
+  expect(decodeJwt(ahead.access_token).auth_time).toBeGreaterThan(now + 1);
+  const answers = [
+    await exchange(ahead.access_token, { audience: PROVIDER }),
+    await exchange(ahead.access_token, { requested_token_type: ACCESS, resource: API }),
+    await postToken(issuer.url, codeForm(asked.code, asked.verifier)),
+  ];
+  expect(answers.map(({ status }) => status)).toEqual([200, 200, 200]);
+  const late = answers.map(({ body }) => decodeJwt(body.access_token as string)).map(({ iat, auth_time: authTime }) => Number(authTime) - Number(iat));
+  expect(late).toEqual([0, 0, 0]);
 });
 
 describe('an ID token as subject', () => {
@@ -378,6 +398,33 @@ describe('resource (RFC 8707)', () => {
     expect(refusal(await postToken(issuer.url, { ...refresh, refresh_token: other.body.refresh_token as string }))).toEqual({ status: 400, error: 'invalid_target' });
   });
 
+  test('that would be denied, were its policy enforced, is counted and logged with every grant', async () => {
+    const tried = `https://${randomUUID()}.example`;
+    await issuer.app.audiences.add({ name: tried, kind: 'api', scopes: ['read'], mode: 'audit' });
+    const ops = createServer(issuer.app.handleOps).listen(0, '127.0.0.1');
+    await once(ops, 'listening');
+    const count = async () => {
+      const metrics = await (await fetch(`http://127.0.0.1:${(ops.address() as AddressInfo).port}/metrics`)).text();
+      return Number(metrics.split('\n').find((line) => line.startsWith(`vouch_policy_would_deny_total{audience="${tried}"}`))?.split(' ').at(-1) ?? 0);
+    };
+    try {
+      const given = await signInFor(tried, 'openid read');
+      expect(await count()).toBe(1);
+      expect((await postToken(issuer.url, { grant_type: 'refresh_token', client_id: CLI.id, refresh_token: given.refresh_token })).status).toBe(200);
+      expect(await count()).toBe(2);
+      expect((await service.ask({ resource: tried })).status).toBe(200);
+      expect(await count()).toBe(3);
+      expect((await exchange(tokens.access_token, { requested_token_type: ACCESS, resource: tried })).status).toBe(200);
+      expect(await count()).toBe(4);
+      const told = issuer.logged.filter((line) => (line as { audience?: string } | undefined)?.audience === tried);
+      expect(told).toEqual(Array.from({ length: 4 }, () => expect.objectContaining({ audience: tried, clause: 'audit mode; would deny: no clause allows' })));
+      await signInFor(API, 'openid read');
+      expect(await count()).toBe(4);
+    } finally {
+      ops.close();
+    }
+  });
+
   test('that is unknown, for a provider, or nearly right is invalid_target', async () => {
     for (const resource of ['https://api.example', `${API}/`, PROVIDER, API.toUpperCase()]) {
       const { callback } = await getCode(issuer.url, person, { resource }).catch((error: unknown) => ({ callback: new URL(`https://x/?error=${String(error)}`) }));
@@ -392,6 +439,32 @@ describe('resource (RFC 8707)', () => {
     const other = await createServiceClient(issuer, `no-${randomUUID()}@example.com`, ada);
     expect(refusal(await other.ask({ resource: API })).error).toBe('invalid_target');
     expect(refusal(await other.ask({ resource: `${issuer.url}/admin` })).error).toBe('invalid_target');
+  });
+});
+
+describe('a key that may not sign any more when its token is there', () => {
+  // As of a process that was stopped for an hour in between.
+  const mayNotAfter = async (looks: number, ask: () => Promise<Response>) => {
+    const maySign = issuer.app.keys.maySign.bind(issuer.app.keys);
+    let asked = 0;
+    Object.assign(issuer.app.keys, { maySign: (...given: Parameters<typeof maySign>) => (asked += 1) <= looks && maySign(...given) });
+    try {
+      const response = await ask();
+      return { status: response.status, retryAfter: response.headers.get('retry-after'), body: await response.json(), asked };
+    } finally {
+      Object.assign(issuer.app.keys, { maySign });
+    }
+  };
+  const outOfTouch = { status: 503, retryAfter: '1', body: { error: 'temporarily_unavailable' }, asked: 2 };
+  const postExchange = (form: Record<string, string>) => fetch(`${issuer.url}/oauth/token`, { method: 'POST', body: new URLSearchParams(form) });
+
+  test.each<[string, () => Promise<Response>]>([
+    ['the straight way', () => postExchange(exchangeForm(tokens.access_token))],
+    ['the way through the library', () => postExchange({ ...exchangeForm(tokens.access_token), client_secret: '' })],
+    ['the path of older command lines', () => fetch(`${issuer.url}/v1/credentials/aws/token`, { headers: { authorization: `Bearer ${tokens.access_token}` } })],
+  ])('%s gives none', async (_what, ask) => {
+    expect(await mayNotAfter(1, ask)).toMatchObject(outOfTouch);
+    expect((await ask()).status).toBe(200);
   });
 });
 

@@ -217,6 +217,21 @@ describe('what it says and does', () => {
     }
   });
 
+  test('an instance that went silent within a day is named as not proved', async () => {
+    // Cut off from Postgres for an hour, it would serve the key from memory; nobody looks for what was silent for two days.
+    await query(issuer.databaseUrl, "INSERT INTO instances (id, host, started_at, seen_at, served_version, skew_ms) VALUES (gen_random_uuid(), 'cut-off', now(), now() - interval '1 hour', 1, 0), (gen_random_uuid(), 'gone', now(), now() - interval '2 days', 1, 0)");
+    try {
+      const { code, stdout } = await keys(['revoke', '--yes', '--json', '--reason', 'drill', '--', await find('ES256', 'pending')]);
+      expect(code).toBe(1);
+      expect(JSON.parse(stdout)).toMatchObject({
+        is_proved: false,
+        proofs: [{ what: 'jwks', is_proved: true }, { what: 'instance', is_proved: true }, { what: 'instance', is_proved: false, sentence: expect.stringMatching(/^instance cut-off \S{8} was last heard of 1 h ago: if it still runs, it publishes the key; stop it$/) }],
+      });
+    } finally {
+      await query(issuer.databaseUrl, "DELETE FROM instances WHERE host IN ('cut-off', 'gone')");
+    }
+  });
+
   test('an unknown key is refused before anything is asked', async () => {
     expect(await keys(['revoke', '--yes', '--reason', 'drill', 'nothing'])).toMatchObject({ code: 5, stderr: expect.stringContaining('there is no signing key nothing') });
   });
@@ -274,6 +289,15 @@ describe('on the host', () => {
     expect(code).toBe(1);
     expect(JSON.parse(stdout)).toMatchObject({ is_proved: false, late_instances: [expect.stringContaining('instance hung')] });
     expect(stderr).toMatch(/\nnot proved: instance hung .* serves version 1.*\nThe key is revoked\. /);
+    await query(env.DATABASE_URL!, 'DELETE FROM instances');
+  });
+
+  test('revoke names an instance that went silent within a day, without waiting for it', async () => {
+    await query(env.DATABASE_URL!, "INSERT INTO instances (id, host, started_at, seen_at, served_version, skew_ms) VALUES (gen_random_uuid(), 'cut-off', now(), now() - interval '1 hour', 1, 0)");
+    const { code, stdout, stderr } = await onHost(['revoke', '--json', '--wait', '200', '--reason', 'drill', '--', await findOnHost('RS256', 'pending')], env);
+    expect(code).toBe(1);
+    expect(JSON.parse(stdout)).toMatchObject({ is_proved: false, late_instances: [], silent_instances: [expect.stringContaining('instance cut-off')] });
+    expect(stderr).toMatch(/\nnot proved: instance cut-off \S{8} was last heard of at \S+Z: if it still runs, it publishes the key; stop it\nThe key is revoked\. /);
     await query(env.DATABASE_URL!, 'DELETE FROM instances');
   });
 

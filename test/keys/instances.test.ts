@@ -9,7 +9,7 @@ import { openEnvelope } from '../../server/crypto/envelope.ts';
 import { createKeys, type KeyEvents, type KeyPolicy, type Keys, type Move } from '../../server/keys/keys.ts';
 import { systemClock } from '../../server/lib/clock.ts';
 import { Secret } from '../../server/lib/secret.ts';
-import { openStorage, type Storage } from '../../server/storage/storage.ts';
+import { openStorage, type KeyStore, type Storage } from '../../server/storage/storage.ts';
 import { startTestIssuer } from '../support/issuer_in_process.ts';
 import { createKekLine } from '../support/kek.ts';
 import { exchangeForm, postToken, signIn } from '../support/oauth.ts';
@@ -28,10 +28,11 @@ afterEach(async () => {
 });
 
 /** An instance of its own on the database: its own connections, its own snapshot. */
-async function openInstance(databaseUrl: string, { keks = KEKS, policy = POLICY, events = silent } = {}): Promise<Keys> {
+async function openInstance(databaseUrl: string, { keks = KEKS, policy = POLICY, events = silent, change = (run: () => Promise<unknown>) => run() } = {}): Promise<Keys> {
   const storage = await openStorage({ databaseUrl: new Secret(databaseUrl), redisUrl: undefined, dataDir: '', clock: systemClock, onRedisError: () => undefined });
   opened.push(storage);
-  return createKeys({ store: storage.keys, hints: storage.hints, keks, policy, clock: systemClock, events, pollSeconds: 1, tickSeconds: 1 });
+  const store: KeyStore = { ...storage.keys, change: (...work) => change(() => storage.keys.change(...work)) as ReturnType<typeof storage.keys.change<never>> };
+  return createKeys({ store, hints: storage.hints, keks, policy, clock: systemClock, events, pollSeconds: 1, tickSeconds: 1 });
 }
 
 const readRows = (databaseUrl: string) => query(databaseUrl, 'SELECT * FROM signing_keys ORDER BY ring, state, kid') as Promise<{ kid: string; ring: string; state: string; sealed: Buffer | null; public_jwk: Record<string, string> }[]>;
@@ -224,6 +225,33 @@ describe('the snapshot', () => {
     await openInstance(whole, { policy: { ...POLICY, rings: ['RS256'] } });
     expect(await describeRows(whole)).toEqual(['ES256 retiring', 'ES256 revoked', 'RS256 active', 'RS256 pending']);
   });
+});
+
+test('an instance that stops is out of the list, even when a reconciliation was under way', async () => {
+  const databaseUrl = await createTestDatabase();
+  let held = Promise.resolve();
+  let release: () => void = () => undefined;
+  let heldCount = 0;
+  const keys = await openInstance(databaseUrl, {
+    change: async (run) => {
+      const result = await run();
+      heldCount += 1;
+      await held;
+      return result;
+    },
+  });
+  held = new Promise((resolve) => { release = resolve; });
+  heldCount = 0;
+  // The next tick has something to do.
+  await query(databaseUrl, "UPDATE signing_keys SET state = 'revoked', sealed = NULL WHERE ring = 'ES256' AND state = 'pending'");
+  await keys.start();
+  expect(await query(databaseUrl, 'SELECT id FROM instances')).toHaveLength(1);
+  while (heldCount === 0) await sleep(20);
+  await keys.stop();
+  release();
+  await sleep(300);
+  expect(await describeRows(databaseUrl)).toContain('ES256 pending');
+  expect(await query(databaseUrl, 'SELECT id FROM instances')).toEqual([]);
 });
 
 test('a provider is swapped under load and no request fails', async () => {

@@ -252,6 +252,19 @@ describe('deprovisioning', () => {
     expect((await issuer.app.accounts.lookUp(person.id))!.status).toBe('suspended');
   });
 
+  test('nor what it suspended itself, once an admin has suspended it as well', async () => {
+    const person = await hire();
+    const sync = (active: boolean) => okta('PATCH', `/Users/${person.id}`, patchOf({ op: 'replace', value: { active } }));
+    expect((await sync(false)).status).toBe(200);
+    const token = await getAdminToken(issuer.url, admin);
+    const suspend = async () => (await askAdmin(issuer.url, token, '/accounts/suspend', { account: person.email })).body;
+    expect(await suspend()).toMatchObject({ is_changed: true, account: { status: 'suspended', suspended_by: expect.stringMatching(/^admin:/) } });
+    expect(await suspend()).toMatchObject({ is_changed: false });
+    expectError(await sync(true), 409, undefined, 'only an admin resumes it');
+    expect(await sync(false)).toMatchObject({ status: 200, body: { active: false } });
+    expect((await issuer.app.accounts.lookUp(person.id))!.suspendedBy).toMatch(/^admin:/);
+  });
+
   test('the last admin stays, whichever way; another may go', async () => {
     const { id } = (await issuer.app.accounts.lookUp('admin@example.com'))!;
     expectError(await okta('PATCH', `/Users/${id}`, patchOf({ op: 'replace', path: 'active', value: false })), 409, undefined, 'last admin');

@@ -67,6 +67,10 @@ describe.each([['embedded', DRIVERS.embedded], ['postgres', DRIVERS.postgres]] a
     expect(await storage.accounts.find(id)).toMatchObject({ status: 'suspended', suspendedBy: 'admin:x' });
     expect([await storage.people.resume(id, 'scim:'), await storage.people.resume(id), await storage.people.resume(id)]).toEqual(['unchanged', 'changed', 'unchanged']);
     expect((await storage.accounts.find(id))!.suspendedBy).toBeUndefined();
+    // The other way round: an admin's word is set over a directory's, once.
+    expect([await storage.people.suspend(id, 'scim:okta'), await storage.people.suspend(id, 'admin:x'), await storage.people.suspend(id, 'admin:y')]).toEqual(['changed', 'changed', 'unchanged']);
+    expect(await storage.accounts.find(id)).toMatchObject({ status: 'suspended', suspendedBy: 'admin:x' });
+    expect([await storage.people.resume(id, 'scim:'), await storage.people.resume(id)]).toEqual(['unchanged', 'changed']);
   });
 
   test('what is no person’s account is not found', async () => {

@@ -50,7 +50,7 @@ export interface Directory {
   getPerson(realm: Realm, id: string): Promise<DirectoryPerson>;
   /** A new account, which waits for its owner. Throws Refused for an e-mail or name that will not do, Taken when the e-mail is or was another's. */
   addPerson(realm: Realm, person: PersonFields): Promise<DirectoryPerson>;
-  /** What ends access comes first. Throws NotFound, Refused, Taken, and Conflict for the last admin or an account that an admin suspended. */
+  /** What ends access comes first, whatever else is refused. Throws NotFound, Refused, Taken, and Conflict for the last admin or an account that an admin suspended. */
   changePerson(realm: Realm, id: string, changes: PersonFieldChanges): Promise<DirectoryPerson>;
   /** Throws NotFound, or Conflict for the last admin. */
   removePerson(realm: Realm, id: string): Promise<void>;
@@ -60,7 +60,7 @@ export interface Directory {
   listMembers(realm: Realm, id: string): Promise<readonly { readonly id: string; readonly email: string }[]>;
   /** Throws Refused for a name or members that will not do, Taken when a group is called so. */
   addGroup(realm: Realm, group: GroupFields): Promise<DirectoryGroup>;
-  /** Policies go on naming it as before, whatever it is called now. Throws NotFound, or Refused for a name or members that will not do. */
+  /** Who leaves it leaves, whatever else is refused. Policies go on naming it as before, whatever it is called now. Throws NotFound, or Refused for a name or members that will not do. */
   changeGroup(realm: Realm, id: string, changes: GroupFieldChanges): Promise<DirectoryGroup>;
   /** Throws NotFound. */
   removeGroup(realm: Realm, id: string): Promise<void>;
@@ -102,10 +102,11 @@ function createPersonMethods({ store, people, clock }: DirectoryDependencies): P
     },
     changePerson: async (realm, id, { isActive, email, name, externalId }) => {
       const person = await getPerson(realm, id);
+      // Before all that may be refused: whoever is to have no access has none, whatever else the directory says.
+      if (isActive === false) await people.suspend(id, actorOf(realm));
       const changes: PersonChanges = {
         ...(email === undefined ? {} : { email: checkEmail(email, realm) }), ...(name === undefined ? {} : { name: checkName(name) }), ...(externalId === undefined ? {} : { externalId }),
       };
-      if (isActive === false && person.status === 'active') await people.suspend(id, actorOf(realm));
       if (Object.keys(changes).length > 0 && !(await orTaken(store.change(id, changes), email ?? person.email))) throw new NotFound('there is no such user');
       if (isActive === true && person.status !== 'active') await people.resumeOwn(id, 'scim:');
       return getPerson(realm, id);
@@ -149,9 +150,9 @@ function createGroupMethods({ groups: store, clock }: DirectoryDependencies): Gr
     },
     changeGroup: async (realm, id, { displayName, externalId, members }) => {
       await getGroup(realm, id);
-      const named = displayName === undefined ? undefined : checkDisplayName(displayName);
-      // Who is in it decides over access, so that it comes first.
+      // Who is in it decides over access, so that it comes first, whatever the rest is.
       if (members !== undefined) await changeMembers(realm, id, members);
+      const named = displayName === undefined ? undefined : checkDisplayName(displayName);
       if ((named !== undefined || externalId !== undefined) && !(await store.change(id, { displayName: named, externalId }))) throw new NotFound('there is no such group');
       return getGroup(realm, id);
     },

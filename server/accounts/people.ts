@@ -13,7 +13,7 @@ export type EndSessions = (accountId: string) => Promise<number>;
 export interface People {
   /** By e-mail, at most `limit`. */
   list(filter: PeopleFilter): Promise<readonly Person[]>;
-  /** Nobody comes in by it from then on, and no token is exchanged. `by`: `admin:` and an id, or `scim:` and a name. Whether it was active. Throws NotFound, or Conflict for the last admin. */
+  /** Nobody comes in by it from then on, and no token is exchanged. `by`: `admin:` and an id, or `scim:` and a name. Whether it was active, or a directory's to open again and is an admin's now. Throws NotFound, or Conflict for the last admin. */
   suspend(id: string, by: string): Promise<boolean>;
   /** Whether it was suspended. Sessions from before do not come back. Throws NotFound, or Refused where its e-mail was given to somebody else. */
   resume(id: string): Promise<boolean>;

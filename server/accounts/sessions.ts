@@ -1,4 +1,3 @@
-import { hashValue } from '../crypto/digest.ts';
 import { addSeconds, type Clock } from '../lib/clock.ts';
 import type { BrowserSessionEnd, BrowserSessionRecord, BrowserSessionStore, SessionEnd, SessionRecord, SessionStore } from '../storage/storage.ts';
 
@@ -18,7 +17,10 @@ export interface Sessions {
   /** Ends what lives by a grant that is over. */
   endGrant(grantId: string, by: SessionEnd): Promise<void>;
   readonly browsers: BrowserSignIns;
-  /** Ends all of them, clients' and browsers', but those in `except` (grants, browsers' ids): how many. */
+  /**
+   * Ends all of them, clients' and browsers', but those in `except` (grants, browsers' ids): how many. What was approved and
+   * not fetched yet ends too, by whichever browser: nothing begins by it afterwards.
+   */
   endAll(accountId: string, by?: BrowserSessionEnd, except?: readonly string[]): Promise<number>;
 }
 
@@ -66,22 +68,20 @@ export interface SessionDependencies {
 }
 
 export function createSessions({ store, browsers, idleSeconds, clock }: SessionDependencies): Sessions {
-  const end = (grantIds: readonly string[], by: SessionEnd) => store.end(grantIds.map((grantId) => ({ grantId, grantHash: hashValue(grantId) })), by, clock.now());
-  const listLiving = async (accountId: string) => (await store.list(accountId, clock.now())).filter(({ endedAt }) => endedAt === undefined);
   return {
     note: (use) => {
       const now = clock.now();
       return store.note({ ...use, userAgent: tidy(use.userAgent), startedAt: now, usedAt: now });
     },
-    list: listLiving,
+    list: (accountId) => store.list(accountId, clock.now(), 'living'),
     // A day longer: whoever comes back in the morning is told.
-    listEnded: async (accountId) => (await store.list(accountId, addSeconds(clock.now(), -24 * 3600))).filter(({ endedBy }) => endedBy === 'reuse' || endedBy === 'admin'),
+    listEnded: async (accountId) => (await store.list(accountId, addSeconds(clock.now(), -24 * 3600), 'ended')).filter(({ endedBy }) => endedBy === 'reuse' || endedBy === 'admin'),
     end: async (accountId, grantId, by) => {
       const session = await store.find(grantId);
-      return session?.accountId === accountId && (await end([grantId], by)) === 1;
+      return session?.accountId === accountId && (await store.end([grantId], by, clock.now())) === 1;
     },
     endGrant: async (grantId, by) => {
-      await end([grantId], by);
+      await store.end([grantId], by, clock.now());
     },
     browsers: {
       ...createBrowserReaders(browsers, idleSeconds, clock),
@@ -94,8 +94,7 @@ export function createSessions({ store, browsers, idleSeconds, clock }: SessionD
     endAll: async (accountId, by = 'admin', except = []) => {
       // Browsers first: one that is signed in begins sessions of clients.
       const ended = await browsers.endAll(accountId, by, clock.now(), except);
-      const grantIds = (await listLiving(accountId)).map(({ grantId }) => grantId).filter((grantId) => !except.includes(grantId));
-      return ended + (grantIds.length === 0 ? 0 : await end(grantIds, by));
+      return ended + (await store.endAll(accountId, by, clock.now(), except));
     },
   };
 }

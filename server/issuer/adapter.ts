@@ -8,6 +8,7 @@ import { createBrowserSessionAdapter, type BrowserSessionDependencies } from './
 import { claimCode, DEVICE_CODE_MODEL, findStoredId, forgetAt, isHandle, isUserCode, toHandle, toStoredId } from './device_codes.ts';
 import { guardProtocol } from './failure.ts';
 import { createReplays } from './replays.ts';
+import { createInteractionAdapter } from './sign_in_marks.ts';
 
 export interface AdapterDependencies extends BrowserSessionDependencies {
   readonly durable: DurableArtifactStore;
@@ -26,6 +27,7 @@ export function createAdapterFactory(dependencies: AdapterDependencies): (model:
     if (model === 'ReplayDetection') return createReplayAdapter(createReplays({ volatile, durable }), clock);
     const adapter = createArtifactAdapter(model, DURABLE.has(model) ? durable : volatile, clock);
     if (model === 'Session') return { ...adapter, ...createBrowserSessionAdapter(adapter, dependencies) };
+    if (model === 'Interaction') return { ...adapter, ...createInteractionAdapter(adapter, durable, clock) };
     return model === DEVICE_CODE_MODEL ? { ...adapter, ...createDeviceCodeAdapter(durable, clock) } : adapter;
   };
 }
@@ -85,6 +87,7 @@ function createArtifactAdapter(model: string, store: ArtifactStore, clock: Clock
           grantId: model === 'Grant' ? undefined : payload.grantId,
           uid: model === 'Session' ? payload.uid : undefined,
           userCode: payload.userCode,
+          ...(DURABLE.has(model) ? { accountId: payload.accountId } : {}),
         };
         await store.put(model, hashValue(id), artifact, expiresAt);
       }),
@@ -108,7 +111,7 @@ function createDeviceCodeAdapter(store: ArtifactStore, clock: Clock): Pick<Adapt
         const [id, until] = [toStoredId(code), forgetAt(payload)];
         if (until === undefined) throw new TypeError('a device code expires');
         await claimCode(store, id, payload, until);
-        await store.put(DEVICE_CODE_MODEL, id, { payload: { ...toJson(payload), storedId: id }, grantId: payload.grantId, userCode: payload.userCode }, until);
+        await store.put(DEVICE_CODE_MODEL, id, { payload: { ...toJson(payload), storedId: id }, grantId: payload.grantId, userCode: payload.userCode, accountId: payload.accountId }, until);
       }),
     find: (code) =>
       guardProtocol(async () => {

@@ -19,7 +19,7 @@ export interface Interaction {
   readonly scopes: readonly string[];
   /** Whether the token is to be for the admin API: the person is told. */
   readonly asksToAdminister: boolean;
-  /** Whether a session somewhere else is not enough: the client asks for a sign-in now (`prompt=login`, `max_age`), or a device does. */
+  /** Whether a session somewhere else is not enough: the client asks for a sign-in now (`prompt=login`, `max_age`), a device does, or it is to administer. */
   readonly wantsFreshSignIn: boolean;
   /** Where the answer goes: shown to the person who is asked to agree. Undefined for a device, which fetches it. */
   readonly redirectUri: string | undefined;
@@ -85,13 +85,14 @@ export function createInteractions(current: () => Provider, { issuer, audiences,
       const { found, client } = await load(request, response);
       const device = found.deviceCode === undefined ? undefined : await findDevice(durable, found.deviceCode);
       if (found.deviceCode !== undefined && device === undefined) throw new NotFound('the device code is gone');
+      const asksToAdminister = readTargets(found.params.resource, issuer).includes(adminAudience(issuer));
       return {
         uid: found.uid,
         prompt: found.prompt.name,
         client: { id: client.clientId, name: client.clientName ?? client.clientId, isNative: client.applicationType === 'native', isOwn: client.clientId === ACCOUNT_CLIENT_ID },
         scopes: pickScopes(found.params.scope, SCOPES),
-        asksToAdminister: readTargets(found.params.resource, issuer).includes(adminAudience(issuer)),
-        wantsFreshSignIn: device !== undefined || found.params.max_age !== undefined || (typeof found.params.prompt === 'string' && found.params.prompt.split(' ').includes('login')),
+        asksToAdminister,
+        wantsFreshSignIn: device !== undefined || asksToAdminister || found.params.max_age !== undefined || (typeof found.params.prompt === 'string' && found.params.prompt.split(' ').includes('login')),
         redirectUri: typeof found.params.redirect_uri === 'string' ? found.params.redirect_uri : undefined,
         device: device === undefined ? undefined : describeDevice(request, device, trustedProxies),
         accountId: found.session?.accountId,

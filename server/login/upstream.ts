@@ -56,7 +56,8 @@ export function createUpstream(config: UpstreamConfig, { redirectUri, clock }: {
         if (claims === undefined) throw rejected(config, new Error('there is no ID token'));
         if (claims.email !== undefined || relyingParty.serverMetadata().userinfo_endpoint === undefined) return { ...claims };
         // Where an access token is given, an issuer may keep the e-mail for userinfo (OIDC Core 5.4).
-        return { ...(await oidc.fetchUserInfo(relyingParty, tokens.access_token, claims.sub)), ...claims };
+        // Not when they signed in, though: that is of this sign-in, and only the ID token is.
+        return { ...(await oidc.fetchUserInfo(relyingParty, tokens.access_token, claims.sub)), auth_time: undefined, ...claims };
       } catch (error) {
         throw describeTrouble(config, error);
       }

@@ -75,14 +75,18 @@ const METHODS = new Set(['face', 'fpt', 'geo', 'hwk', 'iris', 'kba', 'mca', 'mfa
 export interface Witness {
   /** Unix seconds. When the person signed in there, or when the upstream spoke, where it does not say more. */
   readonly authTime: number;
+  /** Whether the upstream says when the person signed in there. Where it does not, nothing shows that it was just now. */
+  readonly saysWhen: boolean;
   readonly amr: readonly string[];
 }
 
 /** How and when the person signed in there, as far as the upstream says it; never in the future. */
 export function readWitness({ auth_time: authTime, iat, amr }: UpstreamClaims, now: number): Witness {
   const methods: unknown[] = Array.isArray(amr) ? amr : [];
+  const said = typeof authTime === 'number' && Number.isInteger(authTime) ? authTime : undefined;
   return {
-    authTime: Math.min(typeof authTime === 'number' && Number.isInteger(authTime) ? authTime : iat, now),
+    authTime: Math.min(said ?? iat, now),
+    saysWhen: said !== undefined,
     amr: methods.filter((method) => typeof method === 'string').filter((method) => METHODS.has(method)),
   };
 }

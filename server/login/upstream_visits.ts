@@ -75,9 +75,7 @@ export function createUpstreamVisits({ upstreams, transient, sessionSeconds, clo
   const hear = async (upstream: Upstream, search: string, { request, freshSince }: Visit): Promise<UpstreamAnswer> => {
     const claims = await upstream.finish(search, request);
     const witness = readWitness(claims, toUnixSeconds(clock.now()));
-    if (freshSince !== null && witness.authTime < freshSince - SKEW_SECONDS) {
-      throw new Refused('upstream_not_fresh', `${upstream.config.name} did not ask you to sign in again, which is needed here. Use your passkey instead.`);
-    }
+    if (freshSince !== null) requireFresh(upstream.config.name, witness, freshSince);
     return { upstreamId: upstream.config.id, person: judgePerson(claims, upstream.config), witness };
   };
 
@@ -109,6 +107,14 @@ export function createUpstreamVisits({ upstreams, transient, sessionSeconds, clo
       return kept === undefined ? undefined : fromJson(kept);
     },
   };
+}
+
+/** Throws Refused. That it spoke just now shows nothing: it may have let in a session of this morning without a question. */
+function requireFresh(name: string, { authTime, saysWhen }: Witness, since: number): void {
+  if (!saysWhen) {
+    throw new Refused('upstream_not_fresh', `${name} does not say when you signed in there, and here it must have been just now. Use your passkey instead. If you have none: sign out on your account page, sign in again by ${name}, and add one there within ten minutes.`);
+  }
+  if (authTime < since - SKEW_SECONDS) throw new Refused('upstream_not_fresh', `${name} did not ask you to sign in again, which is needed here. Use your passkey instead.`);
 }
 
 function toJson(outcome: Visited['outcome']): JsonObject {

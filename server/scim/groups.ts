@@ -1,12 +1,11 @@
 import type { Directory, DirectoryGroup, GroupFieldChanges, MemberChange, Realm } from '../accounts/accounts.ts';
 import type { Audiences } from '../audiences/audiences.ts';
 import { Conflict, Refused } from '../lib/errors.ts';
-import type { JsonObject } from '../storage/storage.ts';
-import { createProjection, GROUP_SCHEMA, isObject, readAttributes, readText } from './attributes.ts';
+import { createProjection, GROUP_SCHEMA, isObject, readAttributes, readText, toAttributeName } from './attributes.ts';
 import { readFilter } from './filter.ts';
 import { readPage, renderList } from './list.ts';
-import type { Operation } from './operation.ts';
-import { readPatch, type Change } from './patch.ts';
+import { prepareChange, toDetail, type Operation } from './operation.ts';
+import { readPatch, readUnderstood, type Change } from './patch.ts';
 
 export interface GroupOptions {
   readonly directory: Directory;
@@ -51,25 +50,21 @@ export function createGroupOperations({ directory, audiences, base }: GroupOptio
     },
     {
       method: 'put', path: '/Groups/:id', name: 'scim.group.replace', scope: 'groups:write', takesBody: true,
-      prepare: ({ realm, id, body }) => {
-        const { displayName, externalId = null, members } = readGroup(body);
-        const changes: GroupFieldChanges = { displayName, externalId, members: { add: members, remove: 'all' } };
-        return { detail: toDetail(changes), act: async () => ({ status: 200, resource: await render(await directory.changeGroup(realm, id, changes), realm) }) };
-      },
+      prepare: ({ realm, id, body }) => prepareChange<GroupFieldChanges>({
+        read: () => readReplacement(body), readEnding: () => findLeavers(Object.entries(body).map(([name, value]) => ({ op: 'replace', attribute: toAttributeName(name), value }))),
+        act: async (changes) => ({ status: 200, resource: await render(await directory.changeGroup(realm, id, changes), realm) }),
+      }),
     },
     {
       method: 'patch', path: '/Groups/:id', name: 'scim.group.change', scope: 'groups:write', takesBody: true,
-      prepare: ({ realm, id, body }) => {
-        const changes = readGroupChanges(readPatch(body));
-        return {
-          detail: toDetail(changes),
-          // Without the resource: one with thousands of members would be sent back with each that comes or goes.
-          act: async () => {
-            await directory.changeGroup(realm, id, changes);
-            return { status: 204 };
-          },
-        };
-      },
+      prepare: ({ realm, id, body }) => prepareChange<GroupFieldChanges>({
+        read: () => readGroupChanges(readPatch(body)), readEnding: () => findLeavers(readUnderstood(body)),
+        // Without the resource: one with thousands of members would be sent back with each that comes or goes.
+        act: async (changes) => {
+          await directory.changeGroup(realm, id, changes);
+          return { status: 204 };
+        },
+      }),
     },
     {
       method: 'delete', path: '/Groups/:id', name: 'scim.group.remove', scope: 'groups:write',
@@ -78,7 +73,7 @@ export function createGroupOperations({ directory, audiences, base }: GroupOptio
         return {
           detail: { group: name },
           act: async () => {
-            await refuseWhereNamed(name, audiences);
+            await endWhereNamed(name, audiences, () => directory.changeGroup(realm, id, { members: { add: [], remove: 'all' } }));
             await directory.removeGroup(realm, id);
             return { status: 204 };
           },
@@ -88,10 +83,17 @@ export function createGroupOperations({ directory, audiences, base }: GroupOptio
   ];
 }
 
-/** Whom a policy keeps out by a group would be let in without it, and another group of that name would be let in by it. Throws Conflict. */
-async function refuseWhereNamed(name: string, audiences: Pick<Audiences, 'list'>): Promise<void> {
-  const users = (await audiences.list()).filter(({ allow, deny }) => [...allow, ...deny].includes(`group:${name}`));
-  if (users.length > 0) throw new Conflict(`the policy of ${users.length === 1 ? 'an audience names' : `${users.length} audiences name`} the group "${name}"; take its members out, or ask an admin to take it out of the policy`);
+/**
+ * Another group of the name would be let in by a policy that names it, so that it stays; but whom it lets in it lets in no
+ * more. Where a policy keeps people out by it they stay in it, since they would be let in. Throws Conflict.
+ */
+async function endWhereNamed(name: string, audiences: Pick<Audiences, 'list'>, takeAllOut: () => Promise<unknown>): Promise<void> {
+  const clause = `group:${name}`;
+  const users = (await audiences.list()).filter(({ allow, deny }) => [...allow, ...deny].includes(clause));
+  if (users.length === 0) return;
+  const keepsOut = users.some(({ deny }) => deny.includes(clause));
+  if (!keepsOut) await takeAllOut();
+  throw new Conflict(`the policy of ${users.length === 1 ? 'an audience names' : `${users.length} audiences name`} the group "${name}"; ${keepsOut ? 'take its members out, or' : 'its members were taken out, and it stays until you'} ask an admin to take it out of the policy`);
 }
 
 /** Throws Refused. */
@@ -100,6 +102,23 @@ function readGroup(body: object): { readonly displayName: string; readonly exter
   const displayName = readText(attributes, 'displayname');
   if (typeof displayName !== 'string') throw new Refused('invalidValue', 'displayName is required');
   return { displayName, externalId: readText(attributes, 'externalid'), members: readMembers(attributes.members ?? []) };
+}
+
+/** Throws Refused. */
+function readReplacement(body: object): GroupFieldChanges {
+  const { displayName, externalId = null, members } = readGroup(body);
+  return { displayName, externalId, members: { add: members, remove: 'all' } };
+}
+
+/** Who is in it afterwards, if that can be read and anybody leaves. */
+function findLeavers(changes: readonly Change[]): GroupFieldChanges | undefined {
+  try {
+    const members = changes.filter(({ attribute }) => attribute === 'members').reduce(changeMembers, { add: [], remove: [] });
+    return members.remove.length > 0 ? { members } : undefined;
+  } catch (error) {
+    if (error instanceof Refused) return undefined;
+    throw error;
+  }
 }
 
 /** What the changes come to, one after the other. Attributes that are not kept here are left aside. Throws Refused. */
@@ -136,10 +155,6 @@ function readMembers(value: unknown): readonly string[] {
     if (typeof id !== 'string' || id === '' || id.length > 64) throw new Refused('invalidValue', 'members must be a list of { "value": "<id of a user>" }');
     return id.toLowerCase();
   });
-}
-
-function toDetail(changes: object): JsonObject {
-  return { body: { ...changes } };
 }
 
 function renderGroup({ id, displayName, externalId, createdAt }: DirectoryGroup, members: readonly { id: string; email: string }[], base: string): object {

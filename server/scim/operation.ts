@@ -1,4 +1,5 @@
 import type { Realm, ScimScope } from '../accounts/accounts.ts';
+import { Refused } from '../lib/errors.ts';
 import type { JsonObject } from '../storage/storage.ts';
 
 /** One thing that a directory can ask for: a row of the table that the router is made of. */
@@ -26,6 +27,31 @@ export interface Prepared {
   /** What goes on record before it is done: what was understood, and nothing else that was sent. Undefined where nothing changes. */
   readonly detail?: JsonObject;
   readonly act: () => Promise<Answer>;
+}
+
+/**
+ * A change, read whole. Where it will not do as a whole, the part of it that ends access is done all the same, and then the
+ * rest refused: nobody keeps access since something that stood beside was wrong. `readEnding` gives that part, if there is one.
+ */
+export function prepareChange<Changes extends object>({ read, readEnding, act }: { read: () => Changes; readEnding: () => Changes | undefined; act: (changes: Changes) => Promise<Answer> }): Prepared {
+  try {
+    const changes = read();
+    return { detail: toDetail(changes), act: () => act(changes) };
+  } catch (error) {
+    const ending = error instanceof Refused ? readEnding() : undefined;
+    if (ending === undefined) throw error;
+    return {
+      detail: toDetail(ending),
+      act: async () => {
+        await act(ending);
+        throw error;
+      },
+    };
+  }
+}
+
+export function toDetail(changes: object): JsonObject {
+  return { body: { ...changes } };
 }
 
 export interface Answer {

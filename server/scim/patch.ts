@@ -24,16 +24,37 @@ const patchBody = z.looseObject({
  * "replace" and with the attributes within the value in place of a path. Throws Refused.
  */
 export function readPatch(body: object): readonly Change[] {
+  return readOperations(body).flatMap(readOperation);
+}
+
+/** Those of the changes that can be read, for what must be done whatever stands beside it. None where nothing can. */
+export function readUnderstood(body: object): readonly Change[] {
+  const orNone = <T>(read: () => readonly T[]): readonly T[] => {
+    try {
+      return read();
+    } catch (error) {
+      if (error instanceof Refused) return [];
+      throw error;
+    }
+  };
+  return orNone(() => readOperations(body)).flatMap((operation) => orNone(() => readOperation(operation)));
+}
+
+type PatchOperation = z.infer<typeof patchBody>['operations'][number];
+
+function readOperations(body: object): readonly PatchOperation[] {
   const parsed = patchBody.safeParse(readAttributes(body));
   if (!parsed.success) throw new Refused('invalidSyntax', `Operations must be a list of 1 to ${MOST_OPERATIONS} operations, each with op, and a path or a value`);
-  return parsed.data.operations.flatMap(({ op, path, value }) => {
-    const kind = op.toLowerCase();
-    if (kind !== 'add' && kind !== 'remove' && kind !== 'replace') throw new Refused('invalidSyntax', `op must be add, remove or replace, and not "${op.slice(0, 32)}"`);
-    if (path !== undefined) return [{ op: kind, ...readPath(path), value }];
-    if (kind === 'remove') throw new Refused('noTarget', 'what is to be removed must be named by a path');
-    if (!isObject(value)) throw new Refused('invalidValue', 'without a path the value must be an object of attributes');
-    return Object.entries(readAttributes(value)).flatMap(([attribute, part]) => spread(kind, attribute, part));
-  });
+  return parsed.data.operations;
+}
+
+function readOperation({ op, path, value }: PatchOperation): readonly Change[] {
+  const kind = op.toLowerCase();
+  if (kind !== 'add' && kind !== 'remove' && kind !== 'replace') throw new Refused('invalidSyntax', `op must be add, remove or replace, and not "${op.slice(0, 32)}"`);
+  if (path !== undefined) return [{ op: kind, ...readPath(path), value }];
+  if (kind === 'remove') throw new Refused('noTarget', 'what is to be removed must be named by a path');
+  if (!isObject(value)) throw new Refused('invalidValue', 'without a path the value must be an object of attributes');
+  return Object.entries(readAttributes(value)).flatMap(([attribute, part]) => spread(kind, attribute, part));
 }
 
 /** `name` may hold its parts, or have them apart. */

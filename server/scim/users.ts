@@ -1,11 +1,10 @@
 import type { Directory, DirectoryPerson, PersonFieldChanges } from '../accounts/accounts.ts';
 import { Refused } from '../lib/errors.ts';
-import type { JsonObject } from '../storage/storage.ts';
-import { createProjection, isObject, readAttributes, readText, readTruth, USER_SCHEMA, type Attributes } from './attributes.ts';
+import { createProjection, isObject, readAttributes, readText, readTruth, toAttributeName, USER_SCHEMA, type Attributes } from './attributes.ts';
 import { readFilter } from './filter.ts';
 import { readPage, renderList } from './list.ts';
-import type { Operation } from './operation.ts';
-import { readPatch, type Change } from './patch.ts';
+import { prepareChange, toDetail, type Answer, type Operation, type ScimRequest } from './operation.ts';
+import { readPatch, readUnderstood, type Change } from './patch.ts';
 
 export interface UserOptions {
   readonly directory: Directory;
@@ -18,6 +17,7 @@ const FILTERS = { username: 'email', 'emails.value': 'email', emails: 'email', e
 /** /Users (RFC 7644 3). `userName` is the account's e-mail, by which its person is known to providers. */
 export function createUserOperations({ directory, base }: UserOptions): Operation[] {
   const render = (person: DirectoryPerson) => renderUser(person, base);
+  const change = ({ realm, id }: ScimRequest) => async (changes: PersonFieldChanges): Promise<Answer> => ({ status: 200, resource: render(await directory.changePerson(realm, id, changes)) });
   return [
     {
       method: 'get', path: '/Users', name: 'scim.user.list', scope: 'users:read',
@@ -49,19 +49,11 @@ export function createUserOperations({ directory, base }: UserOptions): Operatio
     },
     {
       method: 'put', path: '/Users/:id', name: 'scim.user.replace', scope: 'users:write', takesBody: true,
-      prepare: ({ realm, id, body }) => {
-        // What is left out of the whole is taken away, but for `active`: an account is not opened again by saying nothing.
-        const { email, name, externalId = null, isActive } = readUser(body);
-        const changes: PersonFieldChanges = { email, name: name ?? beforeAt(email), externalId, ...(isActive === undefined ? {} : { isActive }) };
-        return { detail: toDetail(changes), act: async () => ({ status: 200, resource: render(await directory.changePerson(realm, id, changes)) }) };
-      },
+      prepare: (request) => prepareChange<PersonFieldChanges>({ read: () => readReplacement(request.body), readEnding: () => findDeactivation(toChanges(request.body)), act: change(request) }),
     },
     {
       method: 'patch', path: '/Users/:id', name: 'scim.user.change', scope: 'users:write', takesBody: true,
-      prepare: ({ realm, id, body }) => {
-        const changes = readUserChanges(readPatch(body));
-        return { detail: toDetail(changes), act: async () => ({ status: 200, resource: render(await directory.changePerson(realm, id, changes)) }) };
-      },
+      prepare: (request) => prepareChange<PersonFieldChanges>({ read: () => readUserChanges(readPatch(request.body)), readEnding: () => findDeactivation(readUnderstood(request.body)), act: change(request) }),
     },
     {
       method: 'delete', path: '/Users/:id', name: 'scim.user.remove', scope: 'users:write',
@@ -93,6 +85,22 @@ function readUser(body: object): UserFields {
   return { email, name, externalId: readText(attributes, 'externalid'), isActive: readTruth(attributes, 'active') };
 }
 
+/** What is left out of the whole is taken away, but for `active`: an account is not opened again by saying nothing. Throws Refused. */
+function readReplacement(body: object): PersonFieldChanges {
+  const { email, name, externalId = null, isActive } = readUser(body);
+  return { email, name: name ?? beforeAt(email), externalId, ...(isActive === undefined ? {} : { isActive }) };
+}
+
+function toChanges(body: object): readonly Change[] {
+  return Object.entries(body).map(([name, value]) => ({ op: 'replace', attribute: toAttributeName(name), value: value as unknown }));
+}
+
+/** That access ends, if the last that is said of it says so. */
+function findDeactivation(changes: readonly Change[]): PersonFieldChanges | undefined {
+  const last = changes.findLast(({ op, attribute }) => attribute === 'active' && op !== 'remove');
+  return last !== undefined && /^false$/i.test(String(last.value)) ? { isActive: false } : undefined;
+}
+
 /** What the changes come to, one after the other. Attributes that are not kept here are left aside. Throws Refused. */
 function readUserChanges(changes: readonly Change[]): PersonFieldChanges {
   const values: Record<string, unknown> = {};
@@ -117,10 +125,6 @@ function readName(attributes: Attributes): string | undefined {
 
 function beforeAt(email: string): string {
   return email.replace(/@.*$/, '');
-}
-
-function toDetail(changes: object): JsonObject {
-  return { body: { ...changes } };
 }
 
 function renderUser({ id, email, name, externalId, status, createdAt }: DirectoryPerson, base: string): object {

@@ -6,6 +6,8 @@ export interface Artifact {
   readonly grantId?: string | undefined;
   readonly uid?: string | undefined;
   readonly userCode?: string | undefined;
+  /** Whose it is: in Postgres it ends with the account's sessions. Not read back. */
+  readonly accountId?: string | undefined;
   readonly consumedAt?: Date | undefined;
 }
 

@@ -76,6 +76,7 @@ function toRow(artifact: Artifact, expiresAt: Date | undefined) {
     grantId: artifact.grantId ?? null,
     uid: artifact.uid ?? null,
     userCode: artifact.userCode ?? null,
+    accountId: artifact.accountId ?? null,
     expiresAt: expiresAt ?? null,
   };
 }

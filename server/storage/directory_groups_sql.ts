@@ -41,7 +41,7 @@ export interface DirectoryGroupStore {
   add(group: DirectoryGroupRecord): Promise<void>;
   /** Whether it was there. */
   change(id: string, changes: { readonly displayName?: string | undefined; readonly externalId?: string | null | undefined }): Promise<boolean>;
-  /** Of accounts that are not people's of these domains, it changes nothing; gives those of `add` that are none. */
+  /** Who leaves leaves. Nobody is put in where one of `add` is no person of these domains: gives those that are none. */
   changeMembers(id: string, domains: readonly string[], change: MemberChange): Promise<readonly string[]>;
   /** Whether it was there. */
   remove(id: string): Promise<boolean>;
@@ -80,10 +80,10 @@ export function createDirectoryGroupStore(prisma: PrismaClient): DirectoryGroupS
           const own = await tx.account.findMany({ where: { id: { in: add.filter((one) => UUID.test(one)) }, ...inDomains(domains) }, select: { id: true } });
           const known = new Set(own.map((account) => account.id));
           const unknown = add.filter((one) => !known.has(one.toLowerCase()));
-          if (unknown.length > 0) return unknown;
           const { name: groupName } = await tx.group.findUniqueOrThrow({ where: { id } });
           const gone: Prisma.GroupMemberWhereInput = remove === 'all' ? { accountId: { notIn: [...known] } } : { accountId: { in: remove.filter((one) => UUID.test(one)) } };
           await tx.groupMember.deleteMany({ where: { groupName, account: inDomains(domains), ...gone } });
+          if (unknown.length > 0) return unknown;
           await tx.groupMember.createMany({ data: [...known].map((accountId) => ({ groupName, accountId })), skipDuplicates: true });
           return [];
         }),

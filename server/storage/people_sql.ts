@@ -43,6 +43,7 @@ export interface PeopleStore {
   list(filter: PeopleFilter): Promise<readonly PersonRecord[]>;
   /** Whether nobody else could administer without this account. For a first look: the writes below decide. */
   isLastAdmin(id: string): Promise<boolean>;
+  /** What a directory suspended an admin may suspend as well, and it is the admin's then: that is `changed`. */
   suspend(id: string, by: string): Promise<LifeCycleOutcome>;
   /** With `suspendedBy`, only where who suspended it begins so; else it is `unchanged`. */
   resume(id: string, suspendedBy?: string): Promise<LifeCycleOutcome>;
@@ -82,8 +83,10 @@ function createLifeCycleMethods(prisma: PrismaClient): LifeCycleMethods {
     isLastAdmin: (id) => guardStore('look for another admin', () => prisma.$transaction((tx) => isLastAdmin(tx, id))),
     suspend: (id, by) =>
       guardStore('suspend an account', () =>
-        changePerson(prisma, id, { takesAdmin: true }, async (tx, { status }) => {
-          if (status === 'suspended') return 'unchanged';
+        changePerson(prisma, id, { takesAdmin: true }, async (tx, { status, suspendedBy }) => {
+          // An admin's word stands over a directory's, which would take its own back with the next sync.
+          const isTakenOver = isAdmins(by) && !isAdmins(suspendedBy);
+          if (status === 'suspended' && !isTakenOver) return 'unchanged';
           await tx.account.update({ where: { id }, data: { status: 'suspended', suspendedBy: by } });
           return 'changed';
         }),
@@ -113,6 +116,10 @@ function createLifeCycleMethods(prisma: PrismaClient): LifeCycleMethods {
         }),
       ),
   };
+}
+
+function isAdmins(by: string | null): boolean {
+  return by?.startsWith('admin:') === true;
 }
 
 /** Changes one person's account alone, unless that would leave nobody to administer. */

@@ -1,5 +1,6 @@
+import { hashValue } from '../crypto/digest.ts';
 import { guardStore } from './failure.ts';
-import type { PrismaClient, Session } from './generated/prisma/client.ts';
+import type { Prisma, PrismaClient, Session } from './generated/prisma/client.ts';
 
 /** A sign-in of a client: a person at a terminal, or an application that they let in. */
 export interface SessionRecord {
@@ -20,20 +21,19 @@ export interface SessionRecord {
 /** Who ended it: `reuse` where its refresh token came twice. */
 export type SessionEnd = 'client' | 'person' | 'admin' | 'reuse';
 
-/** A grant's id, and the hash under which the grant itself is kept. */
-export interface GrantName {
-  readonly grantId: string;
-  readonly grantHash: string;
-}
-
 export interface SessionStore {
   /** Begins it, or says where and when it was used again. */
   note(session: SessionRecord): Promise<void>;
-  /** Those of an account that end after `since`, ended ones too, the last used first. */
-  list(accountId: string, since: Date): Promise<readonly SessionRecord[]>;
+  /** Those of an account that end after `since`, were ended or were not, the last used first: 500 at most. */
+  list(accountId: string, since: Date, which: 'living' | 'ended'): Promise<readonly SessionRecord[]>;
   find(grantId: string): Promise<SessionRecord | undefined>;
   /** Takes the grants away with all that was given by them, and says so in their rows: how many had not ended. */
-  end(grants: readonly GrantName[], by: SessionEnd, at: Date): Promise<number>;
+  end(grantIds: readonly string[], by: SessionEnd, at: Date): Promise<number>;
+  /**
+   * The same for all of an account but the grants in `except`, however many there are; and what was granted but not fetched
+   * yet goes with them: grants, authorization codes, device codes, sign-ins. How many sessions lived.
+   */
+  endAll(accountId: string, by: SessionEnd, at: Date, except: readonly string[]): Promise<number>;
 }
 
 export function createSessionStore(prisma: PrismaClient): SessionStore {
@@ -44,9 +44,9 @@ export function createSessionStore(prisma: PrismaClient): SessionStore {
         const used = { usedAt, endsAt, ip, userAgent };
         await prisma.session.upsert({ where: { grantId }, create: { grantId, accountId, clientId, startedAt, ...used }, update: used });
       }),
-    list: (accountId, since) =>
+    list: (accountId, since, which) =>
       guardStore('list sessions', async () => {
-        const rows = await prisma.session.findMany({ where: { accountId, endsAt: { gt: since } }, orderBy: { usedAt: 'desc' }, take: 500 });
+        const rows = await prisma.session.findMany({ where: { accountId, endsAt: { gt: since }, endedAt: which === 'living' ? null : { not: null } }, orderBy: { usedAt: 'desc' }, take: 500 });
         return rows.map(toRecord);
       }),
     find: (grantId) =>
@@ -54,17 +54,38 @@ export function createSessionStore(prisma: PrismaClient): SessionStore {
         const row = await prisma.session.findUnique({ where: { grantId } });
         return row === null ? undefined : toRecord(row);
       }),
-    end: (grants, by, at) =>
+    end: (grantIds, by, at) =>
       guardStore('end sessions', () =>
         prisma.$transaction(async (tx) => {
-          const grantIds = grants.map(({ grantId }) => grantId);
-          await tx.oidcArtifact.deleteMany({ where: { model: 'Grant', id: { in: grants.map(({ grantHash }) => grantHash) } } });
-          await tx.oidcArtifact.deleteMany({ where: { grantId: { in: grantIds } } });
-          const { count } = await tx.session.updateMany({ where: { grantId: { in: grantIds }, endedAt: null }, data: { endedAt: at, endedBy: by } });
+          await dropGrants(tx, grantIds);
+          const { count } = await tx.session.updateMany({ where: { grantId: { in: [...grantIds] }, endedAt: null }, data: { endedAt: at, endedBy: by } });
+          return count;
+        }),
+      ),
+    endAll: (accountId, by, at, except) =>
+      guardStore('end all sessions', () =>
+        prisma.$transaction(async (tx) => {
+          const [kept, hashes] = [[...except], except.map(hashValue)];
+          await tx.oidcArtifact.deleteMany({ where: { accountId, OR: [{ grantId: null }, { grantId: { notIn: kept } }], NOT: { model: 'Grant', id: { in: hashes } } } });
+          // What was written without its account: by the release before this one, and answers that are given once more for a while.
+          const living = { accountId, grantId: { notIn: kept }, endedAt: null, endsAt: { gt: at } };
+          await dropGrants(tx, (await tx.session.findMany({ where: living, select: { grantId: true } })).map(({ grantId }) => grantId));
+          const { count } = await tx.session.updateMany({ where: living, data: { endedAt: at, endedBy: by } });
           return count;
         }),
       ),
   };
+}
+
+/** So many values are named in one statement: Postgres takes 65535. */
+const MOST_NAMED = 10_000;
+
+async function dropGrants(tx: Prisma.TransactionClient, grantIds: readonly string[]): Promise<void> {
+  for (let done = 0; done < grantIds.length; done += MOST_NAMED) {
+    const some = grantIds.slice(done, done + MOST_NAMED);
+    await tx.oidcArtifact.deleteMany({ where: { model: 'Grant', id: { in: some.map(hashValue) } } });
+    await tx.oidcArtifact.deleteMany({ where: { grantId: { in: some } } });
+  }
 }
 
 /** Drops what ended before `before`. */

@@ -1,13 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { decodeJwt } from 'jose';
-import { createBrowser, type Browser } from '../support/browser.ts';
+import { createBrowser, enrol, type Browser } from '../support/browser.ts';
 import { approveDevice, askForDevice, beginDevice, decideDevice, DEVICE_REQUEST, enterCode, openDeviceSignIn, pollDevice, readXsrf, touchForDevice } from '../support/device.ts';
 import { createProofKey, type ProofKey } from '../support/dpop.ts';
 import { findFreePort } from '../support/free_port.ts';
 import { startTestIssuer, type TestIssuer } from '../support/issuer_in_process.ts';
-import { postToken, signIn } from '../support/oauth.ts';
+import { codeForm, exchangeForm, getCode, postToken, signIn } from '../support/oauth.ts';
 import { query } from '../support/services.ts';
-import type { SoftwarePasskey } from '../support/software_passkey.ts';
+import { createSoftwarePasskey, type SoftwarePasskey } from '../support/software_passkey.ts';
 import { startUpstreamIssuer, UPSTREAM_CLIENT, type UpstreamIssuer } from '../support/upstream_issuer.ts';
 import { follow, visitUpstream } from '../support/upstream_visit.ts';
 
@@ -31,6 +31,15 @@ afterAll(async () => {
   await issuer.close();
   await okta.close();
 });
+
+type Person = Awaited<ReturnType<typeof createMember>>;
+let members = 0;
+async function createMember() {
+  const email = `member${(members += 1)}@example.com`;
+  const [browser, passkey] = [createBrowser(url), createSoftwarePasskey({ origin: url })];
+  await enrol(browser, `${url}/login/enrol/${(await issuer.app.accounts.invite('member')).token.reveal()}`, { email, name: 'Member' }, passkey);
+  return { browser, passkey, id: (await issuer.app.accounts.lookUp(email))!.id };
+}
 
 /** Past the time between two polls. */
 const wait = (seconds = 5) => {
@@ -195,6 +204,46 @@ describe('a device that is approved', () => {
     const { body } = await pollDevice(url, code);
     expect(await issuer.app.sessions.end(String(decodeJwt(String(body.access_token)).sub), String(decodeJwt(String(body.access_token)).grant_id), 'person')).toBe(true);
     expect(await pollDevice(url, code)).toMatchObject({ status: 400, body: { error: 'invalid_grant' } });
+  });
+
+  test.each<[string, (person: Person) => Promise<unknown>]>([
+    ['its person ends all sessions', async ({ browser }) => {
+      expect((await browser.postForm(`${url}/login/account/sessions/end`, {})).headers.get('location')).toContain('done=sessions_ended');
+      expect((await browser.get(`${url}/login/account`)).status).toBe(200);
+    }],
+    ['an admin suspends the account, and resumes it', async ({ id }) => {
+      await issuer.app.people.suspend(id, 'admin:x');
+      await issuer.app.people.resume(id);
+    }],
+  ])('gets nothing for a code that was approved before %s, nor does who holds an authorization code or a sign-in', async (_what, end) => {
+    const person = await createMember();
+    const approved = await approve(person);
+    const { code, verifier } = await getCode(url, person);
+    // Touched for, and not fetched by the browser yet.
+    const [device, elsewhere] = [await beginDevice(url, {}, from()), createBrowser(url)];
+    const unfetched = await touchForDevice(elsewhere, await openDeviceSignIn(elsewhere, url, device.user_code), person.passkey);
+    await end(person);
+    expect(await pollDevice(url, approved)).toMatchObject({ status: 400, body: { error: 'invalid_grant' } });
+    expect(await postToken(url, codeForm(code, verifier))).toMatchObject({ status: 400, body: { error: 'invalid_grant' } });
+    expect((await elsewhere.get(unfetched)).status).toBe(400);
+    expect((await elsewhere.get(`${url}/login/account`)).status).toBe(303);
+    wait();
+    expect(await pollDevice(url, device.device_code)).toMatchObject({ status: 400, body: { error: 'authorization_pending' } });
+    expect(await query(issuer.databaseUrl, 'SELECT model FROM oidc_artifacts WHERE account_id = $1', [person.id])).toEqual([]);
+    // Another's stay, and the person goes on.
+    const [theirs, own] = [await approve(), await approve(person)];
+    expect([(await pollDevice(url, theirs)).status, (await pollDevice(url, own)).status]).toEqual([200, 200]);
+  });
+
+  test('all sessions are all, however many there were', async () => {
+    const person = await createMember();
+    const first = await signIn(url, person);
+    await query(issuer.databaseUrl, `INSERT INTO sessions (grant_id, account_id, client_id, started_at, used_at, ends_at, ended_at)
+      SELECT $1 || n, $2, 'vouch-cli', now(), now() + interval '1 hour', now() + interval '8 hours', CASE WHEN n > 5 THEN now() END FROM generate_series(1, 600) AS n`, [`many-${person.id}-`, person.id]);
+    expect(await issuer.app.sessions.list(person.id)).toHaveLength(6);
+    expect(await issuer.app.sessions.endAll(person.id, 'person')).toBe(7);
+    expect(await query(issuer.databaseUrl, 'SELECT 1 FROM sessions WHERE account_id = $1 AND ended_at IS NULL', [person.id])).toEqual([]);
+    expect((await postToken(url, exchangeForm(first.access_token))).status).toBe(400);
   });
 
   test('a record that cannot be written costs an answer and not the code; what is kept of one is sealed', async () => {

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import { decodeJwt } from 'jose';
 import { readAccountPage, signInToAccount } from '../support/account_page.ts';
 import { createBrowser, type Browser } from '../support/browser.ts';
+import { beginDevice, openDeviceSignIn } from '../support/device.ts';
 import { findFreePort } from '../support/free_port.ts';
 import { startTestIssuer, type TestIssuer } from '../support/issuer_in_process.ts';
 import { codeForm, createCodeRequest, exchangeForm, postToken } from '../support/oauth.ts';
@@ -366,6 +367,55 @@ describe('linking', () => {
     okta.bend = (claims) => ({ ...claims, auth_time: Number(claims.iat) - 3600 });
     const { response } = await follow(browser, await visitUpstream(browser, `${await openSignIn(browser, `${issuer.url}/login/account/again`)}/upstream/okta`));
     expect(await response!.text()).toContain('did not ask you to sign in again');
+  });
+});
+
+describe('an upstream that does not say when one signed in there', () => {
+  /** As Entra does, without the optional claim. */
+  const leaveOut = ({ auth_time: _, ...claims }: Record<string, unknown>) => claims;
+  const visit = async (browser: Browser, url: string) => (await follow(browser, await visitUpstream(browser, `${await openSignIn(browser, url)}/upstream/okta`))).response;
+
+  test.each<[string, (browser: Browser) => string | Promise<string>]>([
+    ['the account page asks again', () => `${issuer.url}/login/account/again`],
+    ['a client asks for a sign-in now', () => createCodeRequest(issuer.url, { prompt: 'login' }).url],
+    ['a client asks for one of at most a minute ago', () => createCodeRequest(issuer.url, { max_age: '60' }).url],
+    ['it is to administer', () => createCodeRequest(issuer.url, { resource: `${issuer.url}/admin`, scope: 'openid accounts:read' }).url],
+    ['a device asks', async (browser) => openDeviceSignIn(browser, issuer.url, (await beginDevice(issuer.url)).user_code)],
+  ])('is not believed where %s, and says what to do', async (_what, begin) => {
+    okta.person = createPerson();
+    okta.bend = leaveOut;
+    const browser = createBrowser(issuer.url);
+    const response = await visit(browser, await begin(browser));
+    expect([response!.status, await response!.text()]).toEqual([400, expect.stringMatching(/Okta does not say when you signed in there.*Use your passkey instead\. If you have none: sign out on your account page/)]);
+    expect(okta.asked.at(-1)).toMatchObject({ prompt: 'login', max_age: '0' });
+    expect((await browser.get(`${issuer.url}/login/account`)).status).toBe(303);
+  });
+
+  test('lets people in all the same, who then add their first passkey, also when they come back later', async () => {
+    okta.person = createPerson();
+    okta.bend = leaveOut;
+    const browser = createBrowser(issuer.url);
+    const mayAdd = async () => (await browser.postJson(`${issuer.url}/login/account/passkeys/options`, {})).status;
+    await visit(browser, `${issuer.url}/login/account`);
+    expect(await mayAdd()).toBe(200);
+    issuer.clock.advance(601);
+    try {
+      expect(await mayAdd()).toBe(400);
+      // What the sentence says.
+      const page = await (await browser.get(`${issuer.url}/oauth/logout`)).text();
+      await browser.postForm(`${issuer.url}/oauth/logout/confirm`, {}, { xsrf: /name="xsrf" value="([^"]+)"/.exec(page)![1]!, logout: 'yes' });
+      await visit(browser, `${issuer.url}/login/account`);
+      expect(await mayAdd()).toBe(200);
+    } finally {
+      issuer.clock.advance(-601);
+    }
+  });
+
+  test('gives a token whose auth_time is when it spoke', async () => {
+    okta.person = createPerson();
+    okta.bend = leaveOut;
+    const { own } = await signInBy('okta');
+    expect(own!.auth_time).toBe(own!.iat);
   });
 });
 

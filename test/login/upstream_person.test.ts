@@ -51,11 +51,12 @@ describe('Entra', () => {
   });
 });
 
-test.each<[string, Record<string, unknown>, { authTime: number; amr: string[] }]>([
-  ['auth_time where it is said', { auth_time: 900 }, { authTime: 900, amr: [] }],
-  ['when it spoke where it is not', {}, { authTime: 1000, amr: [] }],
-  ['never the future', { auth_time: 5000 }, { authTime: 1010, amr: [] }],
-  ['registered methods only', { auth_time: 900, amr: ['pwd', 'ngcmfa', 5, 'mfa'] }, { authTime: 900, amr: ['pwd', 'mfa'] }],
+test.each<[string, Record<string, unknown>, { authTime: number; saysWhen: boolean; amr: string[] }]>([
+  ['auth_time where it is said', { auth_time: 900 }, { authTime: 900, saysWhen: true, amr: [] }],
+  ['when it spoke where it is not', {}, { authTime: 1000, saysWhen: false, amr: [] }],
+  ['never the future', { auth_time: 5000 }, { authTime: 1010, saysWhen: true, amr: [] }],
+  ['nothing where it is no whole number', { auth_time: '900' }, { authTime: 1000, saysWhen: false, amr: [] }],
+  ['registered methods only', { auth_time: 900, amr: ['pwd', 'ngcmfa', 5, 'mfa'] }, { authTime: 900, saysWhen: true, amr: ['pwd', 'mfa'] }],
 ])('how and when: %s', (_what, claims, witness) => {
   expect(readWitness({ iss: 'i', sub: 's', iat: 1000, ...claims }, 1010)).toEqual(witness);
 });

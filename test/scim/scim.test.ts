@@ -252,6 +252,19 @@ describe('deprovisioning', () => {
     expect((await issuer.app.accounts.lookUp(person.id))!.status).toBe('suspended');
   });
 
+  test('nor what it suspended itself, once an admin has suspended it as well', async () => {
+    const person = await hire();
+    const sync = (active: boolean) => okta('PATCH', `/Users/${person.id}`, patchOf({ op: 'replace', value: { active } }));
+    expect((await sync(false)).status).toBe(200);
+    const token = await getAdminToken(issuer.url, admin);
+    const suspend = async () => (await askAdmin(issuer.url, token, '/accounts/suspend', { account: person.email })).body;
+    expect(await suspend()).toMatchObject({ is_changed: true, account: { status: 'suspended', suspended_by: expect.stringMatching(/^admin:/) } });
+    expect(await suspend()).toMatchObject({ is_changed: false });
+    expectError(await sync(true), 409, undefined, 'only an admin resumes it');
+    expect(await sync(false)).toMatchObject({ status: 200, body: { active: false } });
+    expect((await issuer.app.accounts.lookUp(person.id))!.suspendedBy).toMatch(/^admin:/);
+  });
+
   test('the last admin stays, whichever way; another may go', async () => {
     const { id } = (await issuer.app.accounts.lookUp('admin@example.com'))!;
     expectError(await okta('PATCH', `/Users/${id}`, patchOf({ op: 'replace', path: 'active', value: false })), 409, undefined, 'last admin');
@@ -267,6 +280,27 @@ describe('deprovisioning', () => {
     const [person, { userName }] = [await hire(), await addUser()];
     expectError(await okta('PATCH', `/Users/${person.id}`, patchOf({ op: 'replace', value: { active: false, userName } })), 409, 'uniqueness', 'another account’s');
     expect((await issuer.app.accounts.lookUp(person.id))!.status).toBe('suspended');
+  });
+
+  const REFUSED_BESIDE: [string, string, (person: { email: string }) => object, string, RegExp][] = [
+    ['PATCH', 'a userName in another domain', () => patchOf({ op: 'replace', value: { active: false, userName: 'me@other.example' } }), 'invalidValue', /in a domain that this token is for/],
+    ['PATCH', 'a userName that is no e-mail', () => patchOf({ op: 'replace', path: 'userName', value: 'ada' }, { op: 'replace', path: 'active', value: 'False' }), 'invalidValue', /must be an e-mail address/],
+    ['PATCH', 'a name of nothing', () => patchOf({ op: 'replace', value: { active: false, displayName: ' ' } }), 'invalidValue', /the name must not be empty/],
+    ['PATCH', 'a name that is no text', () => patchOf({ op: 'replace', value: { active: false, displayName: 5 } }), 'invalidValue', /displayname must be a text/],
+    ['PATCH', 'a userName that is taken away', () => patchOf({ op: 'replace', path: 'active', value: false }, { op: 'remove', path: 'userName' }), 'mutability', /cannot be removed/],
+    ['PATCH', 'an operation that is none', () => patchOf({ op: 'replace', path: 'active', value: false }, { op: 'move', path: 'title' }), 'invalidSyntax', /op must be/],
+    ['PUT', 'a userName in another domain', () => ({ userName: 'me@other.example', active: false }), 'invalidValue', /in a domain that this token is for/],
+    ['PUT', 'no userName', () => ({ active: 'False' }), 'invalidValue', /userName is required/],
+    ['PUT', 'an externalId that is too long', ({ email }) => ({ userName: email, active: false, externalId: 'x'.repeat(257) }), 'invalidValue', /externalid must be a text/],
+  ];
+  test.each(REFUSED_BESIDE)('nor in a %s with %s', async (method, _what, body, scimType, detail) => {
+    const person = await hire();
+    const session = await signIn(issuer.url, person);
+    expectError(await okta(method, `/Users/${person.id}`, body(person)), 400, scimType, detail);
+    expect(await issuer.app.accounts.lookUp(person.id)).toMatchObject({ status: 'suspended', suspendedBy: 'scim:okta', email: person.email, name: 'Hired' });
+    expect((await postToken(issuer.url, exchangeForm(session.access_token))).status).toBe(400);
+    const [row] = await query(issuer.databaseUrl, "SELECT detail FROM audit_rows WHERE kind = 'admin' AND detail LIKE $1 ORDER BY at DESC, seq DESC", [`%/Users/${person.id}%`]);
+    expect(JSON.parse((row as { detail: string }).detail)).toMatchObject({ body: { isActive: false } });
   });
 
   test('nothing happens that cannot be put on record', async () => {
@@ -347,6 +381,19 @@ describe('groups', () => {
     expect(await membersOf(id)).toEqual([]);
   });
 
+  test.each<[string, string, (stays: string) => object, RegExp]>([
+    ['PATCH', 'a name that will not do', () => patchOf({ op: 'remove', path: 'members' }, { op: 'replace', path: 'displayName', value: 'x'.repeat(101) }), /1 to 100 characters/],
+    ['PATCH', 'a name that is no text', () => patchOf({ op: 'remove', path: 'members' }, { op: 'replace', path: 'displayName', value: 5 }), /displayname must be a text/],
+    ['PATCH', 'a member who is unknown', () => patchOf({ op: 'remove', path: 'members' }, { op: 'add', path: 'members', value: [{ value: '00000000-0000-7000-8000-000000000000' }] }), /there is no user/],
+    ['PUT', 'a member who is unknown', (stays) => ({ displayName: 'Put', members: [{ value: stays }, { value: '00000000-0000-7000-8000-000000000000' }] }), /there is no user/],
+    ['PUT', 'no name', (stays) => ({ members: [{ value: stays }] }), /displayName is required/],
+  ])('who leaves by a %s with %s has left', async (method, _what, body, detail) => {
+    const [stays, leaves] = [(await addUser()).id, (await addUser()).id];
+    const { id } = await addGroup({ members: [{ value: stays }, { value: leaves }] });
+    expectError(await okta(method, `/Groups/${id}`, body(stays)), 400, 'invalidValue', detail);
+    expect(await membersOf(id)).toEqual(method === 'PUT' ? [stays] : []);
+  });
+
   test('an admin’s group is not there for a directory, cannot be called into being again, and another tenant’s neither', async () => {
     await issuer.app.accounts.groups.add('prod-admins');
     const [ada, stranger] = [await addUser(), await addUser(other, { userName: newEmail('other.example') })];
@@ -378,6 +425,16 @@ describe('groups', () => {
     expectError(await okta('DELETE', `/Groups/${group.id}`), 409, undefined, 'an audience names the group "contractors"');
     await askAdmin(issuer.url, token, '/audiences/set', { name: 'https://api.example', deny: [] });
     expect((await okta('DELETE', `/Groups/${group.id}`)).status).toBe(204);
+  });
+
+  test('one that a policy lets in stays, but lets nobody in any more', async () => {
+    const ada = await addUser();
+    const group = await addGroup({ displayName: 'Researchers', members: [{ value: ada.id }] });
+    const token = await getAdminToken(issuer.url, admin);
+    expect((await askAdmin(issuer.url, token, '/audiences', { name: 'https://lab.example', preset: 'custom', allow: ['group:researchers'] })).status).toBe(200);
+    expectError(await okta('DELETE', `/Groups/${group.id}`), 409, undefined, 'its members were taken out');
+    expect(await membersOf(group.id)).toEqual([]);
+    expect((await issuer.app.accounts.find(ada.id))!.groups).toEqual([]);
   });
 
   test.each<[string, object, RegExp]>([

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { hashValue } from '../../server/crypto/digest.ts';
 import { Conflict } from '../../server/lib/errors.ts';
 import { createUuid } from '../../server/lib/identifier.ts';
 import type { AccountRecord, BrowserSessionRecord, Storage } from '../../server/storage/storage.ts';
@@ -67,6 +68,10 @@ describe.each([['embedded', DRIVERS.embedded], ['postgres', DRIVERS.postgres]] a
     expect(await storage.accounts.find(id)).toMatchObject({ status: 'suspended', suspendedBy: 'admin:x' });
     expect([await storage.people.resume(id, 'scim:'), await storage.people.resume(id), await storage.people.resume(id)]).toEqual(['unchanged', 'changed', 'unchanged']);
     expect((await storage.accounts.find(id))!.suspendedBy).toBeUndefined();
+    // The other way round: an admin's word is set over a directory's, once.
+    expect([await storage.people.suspend(id, 'scim:okta'), await storage.people.suspend(id, 'admin:x'), await storage.people.suspend(id, 'admin:y')]).toEqual(['changed', 'changed', 'unchanged']);
+    expect(await storage.accounts.find(id)).toMatchObject({ status: 'suspended', suspendedBy: 'admin:x' });
+    expect([await storage.people.resume(id, 'scim:'), await storage.people.resume(id)]).toEqual(['unchanged', 'changed']);
   });
 
   test('what is no person’s account is not found', async () => {
@@ -138,6 +143,27 @@ describe.each([['embedded', DRIVERS.embedded], ['postgres', DRIVERS.postgres]] a
     const read = async (domains: readonly string[]) => (await storage.directoryGroups.listIn(domains, { id: group.id }, { offset: 0, limit: 1 })).total;
     expect([await read([domain]), await read(['example.com']), await read([domain, 'example.com', 'more.example']), await read([])]).toEqual([0, 0, 1, 0]);
     await expect(storage.directoryGroups.add({ ...group, id: createUuid(clock.now()) })).rejects.toThrow(Conflict);
+  });
+
+  test('the end of all sessions of an account takes what was not fetched yet, but for the grants that stay', async () => {
+    const [{ id: accountId }, { id: stranger }] = [await provision(), await provision()];
+    const [kept, gone] = [createName('grant'), createName('grant')];
+    const put = (model: string, id: string, more: object) => storage.durable.put(model, id, { payload: {}, accountId, ...more }, clock.in(60_000));
+    const NAMES = [['Grant', hashValue(kept)], ['Grant', hashValue(gone)], ['AuthorizationCode', `${kept}-code`], ['AuthorizationCode', `${gone}-code`], ['SignInMark', `${gone}-mark`], ['Grant', `${gone}-theirs`]] as const;
+    await put('Grant', hashValue(kept), {});
+    await put('Grant', hashValue(gone), {});
+    await put('AuthorizationCode', `${kept}-code`, { grantId: kept });
+    await put('AuthorizationCode', `${gone}-code`, { grantId: gone });
+    await put('SignInMark', `${gone}-mark`, {});
+    await put('Grant', `${gone}-theirs`, { accountId: stranger });
+    for (const grantId of [kept, gone]) await storage.sessions.note({ grantId, accountId, clientId: 'c', startedAt: clock.now(), usedAt: clock.now(), endsAt: clock.in(60_000), ip: undefined, userAgent: undefined });
+    const left = async () => (await Promise.all(NAMES.map(([model, id]) => storage.durable.find(model, id)))).map((found) => found !== undefined);
+    expect(await storage.sessions.endAll(accountId, 'person', clock.now(), [kept])).toBe(1);
+    expect(await left()).toEqual([true, false, true, false, false, true]);
+    expect((await storage.sessions.list(accountId, clock.now(), 'living')).map(({ grantId }) => grantId)).toEqual([kept]);
+    expect((await storage.sessions.list(accountId, clock.now(), 'ended')).map(({ grantId, endedBy }) => [grantId, endedBy])).toEqual([[gone, 'person']]);
+    expect(await storage.sessions.endAll(accountId.toUpperCase(), 'admin', clock.now(), [])).toBe(1);
+    expect(await left()).toEqual([false, false, false, false, false, true]);
   });
 
   describe('browser sessions', () => {

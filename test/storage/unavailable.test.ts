@@ -76,6 +76,7 @@ const SERVERS: Readonly<Record<'Postgres' | 'Redis', { target: () => Promise<str
       'identities.releaseEmail': ({ identities }) => identities.releaseEmail(account.id, 'nobody', at),
       'identities.freeEmail': ({ identities }) => identities.freeEmail('nothing', 'nobody', at),
       'identities.linkDisputed': ({ identities }) => identities.linkDisputed(account.id, 'nobody', at),
+      'sessions.endAll': ({ sessions }) => sessions.endAll(account.id, 'admin', at, []),
       'clients.find': ({ clients }) => clients.find('nothing'),
       'clients.add': ({ clients }) => clients.add(createName('client'), {}, at),
       purge: (storage) => storage.purge(),

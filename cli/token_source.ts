@@ -1,6 +1,5 @@
 // Who vouch speaks for: the person who signed in, or a service account with its key file. Either gives tokens of the issuer.
-import { CliError } from './errors.ts';
-import { isSubjectRefused } from './issuer_refusal.ts';
+import { FreshSignInNeeded, isSubjectRefused } from './issuer_refusal.ts';
 import { printNote } from './output.ts';
 import { requireFreshSession, requireSession, type SessionUse } from './use_session.ts';
 
@@ -29,8 +28,8 @@ export interface AccessToken {
 }
 
 export interface SessionSourceInput extends SessionUse {
-  /** Signs in again, where a person is there to do it; undefined where nobody is. */
-  readonly signInAgain: (() => Promise<void>) | undefined;
+  /** Signs in again, at most `maxAgeSeconds` ago, where a person is there to do it; undefined where nobody is. */
+  readonly signInAgain: ((maxAgeSeconds: number) => Promise<void>) | undefined;
 }
 
 /** The session of `vouch login`. Throws what `requireFreshSession` throws, and `CliError`: network, rateLimited, refused, freshSignIn. */
@@ -55,10 +54,10 @@ async function withFreshSignIn<T>({ signInAgain }: SessionSourceInput, work: () 
   try {
     return await work();
   } catch (error) {
-    if (!(error instanceof CliError) || error.kind !== 'freshSignIn' || signInAgain === undefined) throw error;
+    if (!(error instanceof FreshSignInNeeded) || signInAgain === undefined) throw error;
     printNote(`This needs your passkey: ${error.message}.`);
+    await signInAgain(error.maxAgeSeconds);
   }
-  await signInAgain();
   return work();
 }
 

@@ -16,13 +16,20 @@ export class IssuerRefusal extends CliError {
 export class FreshSignInNeeded extends CliError {
   /** How old a sign-in may be; nought, a new one, where the issuer does not say. */
   readonly maxAgeSeconds: number;
+  readonly #again: string;
 
   constructor(issuer: string, reason: string, maxAgeSeconds: number | undefined, { cause, hints }: CliErrorOptions = {}) {
-    const within = maxAgeSeconds === undefined ? '' : ` within ${maxAgeSeconds} s`;
+    const again = `then this command again${maxAgeSeconds === undefined ? '' : ` within ${maxAgeSeconds} s`}`;
     // Without --fresh a company's own issuer may answer with a sign-in of hours ago, and this would be refused again.
-    super('freshSignIn', `the issuer ${issuer} asks for a fresh sign-in: ${reason}`, { hints: hints ?? [`run \`vouch login --fresh\`, then this command again${within}`], cause });
+    super('freshSignIn', `the issuer ${issuer} asks for a fresh sign-in: ${reason}`, { hints: hints ?? [`run \`vouch login --fresh\`, ${again}`], cause });
     this.name = 'FreshSignInNeeded';
     this.maxAgeSeconds = maxAgeSeconds ?? 0;
+    this.#again = again;
+  }
+
+  /** What to type where there is no browser. */
+  get deviceHint(): string {
+    return `run \`vouch login --device\`, ${this.#again}`;
   }
 }
 

@@ -32,7 +32,7 @@ export async function login({ home, clock, connect, issuerOption, issuerVariable
     ...browserChoice, issuer,
     start: (request) => connection.startSignIn({ ...request, maxAgeSeconds }),
     keep: async (tokens) => {
-      await keepSession(home, { id: randomUUID(), issuer, ...tokens });
+      await keepSession(home, { id: randomUUID(), issuer, isByDevice: false, ...tokens });
       return { sentence: `${tokens.email} is signed in at ${issuer}.` };
     },
   });
@@ -46,15 +46,18 @@ export async function loginByDevice({ home, clock, connect, issuerOption, issuer
   const given = await signInByCode({
     issuer, clock,
     start: connection.startDeviceSignIn,
-    keep: (tokens) => keepSession(home, { id: randomUUID(), issuer, ...tokens }),
+    keep: (tokens) => keepSession(home, { id: randomUUID(), issuer, isByDevice: true, ...tokens }),
   });
   printNote(describeSession({ issuer, ...given }, clock()));
 }
 
-/** Signs in once more at the session's issuer, in the browser. Throws what `login` throws. */
-export async function loginAgain({ home, clock, connect, browser, maxAgeSeconds }: Pick<LoginInput, 'home' | 'clock' | 'connect' | 'browser' | 'maxAgeSeconds'>): Promise<void> {
-  const session = await readSession(home);
-  await login({ home, clock, connect, issuerOption: session?.issuer, issuerVariable: undefined, opensBrowser: true, browser, maxAgeSeconds });
+/** Signs in once more at the session's issuer: with a code where there is no browser, else in the browser. Throws what `login` and `loginByDevice` throw. */
+export async function loginAgain({ browser, isRemote = false, maxAgeSeconds, ...use }: Pick<LoginInput, 'home' | 'clock' | 'connect' | 'browser' | 'isRemote' | 'maxAgeSeconds'>): Promise<void> {
+  const session = await readSession(use.home);
+  const input = { ...use, issuerOption: session?.issuer, issuerVariable: undefined };
+  // A code is confirmed by a sign-in of that moment, whatever age would do.
+  if (isRemote || session?.isByDevice === true) await loginByDevice(input);
+  else await login({ ...input, opensBrowser: true, browser, maxAgeSeconds });
 }
 
 async function keepSession(home: Home, session: Session): Promise<void> {

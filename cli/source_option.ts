@@ -59,6 +59,6 @@ function createNextSignIn({ environment }: ProgramInput, use: SessionUse): ((max
   if (!process.stdin.isTTY || !process.stderr.isTTY) return undefined;
   return async (maxAgeSeconds) => {
     const { loginAgain } = await import('./login.ts');
-    await loginAgain({ ...use, browser: environment.browser, maxAgeSeconds });
+    await loginAgain({ ...use, browser: environment.browser, isRemote: environment.isRemote, maxAgeSeconds });
   };
 }

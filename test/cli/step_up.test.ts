@@ -1,8 +1,9 @@
-import { afterAll, afterEach, beforeAll, expect, jest, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { decodeJwt } from 'jose';
 import { createBrowser, type Browser } from '../support/browser.ts';
+import { approveDevice } from '../support/device.ts';
 import { findFreePort } from '../support/free_port.ts';
 import { watchProcess } from '../support/process_output.ts';
 import { startUpstreamIssuer, UPSTREAM_CLIENT, type UpstreamIssuer } from '../support/upstream_issuer.ts';
@@ -65,11 +66,19 @@ async function run(...args: string[]) {
   return { ...result, signIns: visits.size };
 }
 
-/** The same at a terminal, which `script` gives it; with one sign-in. */
+const startAtTerminal = (args: string, more: Record<string, string> = {}) =>
+  // `script` gives it a terminal.
+  watchProcess(spawn('script', ['-qec', `"${process.execPath}" "${BIN}" ${args}`, '/dev/null'], { env: { PATH: process.env['PATH'], ...env, ...more }, stdio: ['pipe', 'pipe', 'pipe'] }));
+
+/** The same at a terminal, with one sign-in. */
 async function runAtTerminal(args: string) {
-  const watched = watchProcess(spawn('script', ['-qec', `"${process.execPath}" "${BIN}" ${args}`, '/dev/null'], { env: { PATH: process.env['PATH'], ...env }, stdio: ['pipe', 'pipe', 'pipe'] }));
+  const watched = startAtTerminal(args);
   await watched.waitFor(/http\S+\/oauth\/authorize\?\S+\s/);
   await visit(findSignInUrl(watched.printed().stdout)!);
+  return readToken(watched);
+}
+
+async function readToken(watched: ReturnType<typeof startAtTerminal>) {
   const { code, stdout } = await watched.ended;
   return { code, token: decodeJwt(/eyJ\S+\.\S+/.exec(stdout)![0]) };
 }
@@ -99,4 +108,38 @@ test('a change by an admin goes on after one sign-in too', async () => {
   pass(330);
   expect(await run('groups', 'list')).toMatchObject({ code: 0, signIns: 1 });
   expect(await run('groups', 'add', 'contractors')).toMatchObject({ code: 0, signIns: 1, stderr: expect.stringContaining('a change takes a sign-in of at most 300 s ago') });
+});
+
+describe('where there is no browser', () => {
+  const CODE = /\n {2}([B-Z]{5}-[B-Z]{5})\r?\n/;
+  const loginByDevice = async () => {
+    const approvals: Promise<unknown>[] = [];
+    const { code } = await runVouch(['login', '--device'], env, (all) => {
+      const shown = CODE.exec(all)?.[1];
+      if (shown !== undefined && approvals.length === 0) approvals.push(approveDevice(cli.admin, cli.issuer.url, shown));
+    });
+    await Promise.all(approvals);
+    return code;
+  };
+  const stepUp = async (more?: Record<string, string>) => {
+    const watched = startAtTerminal(mint.join(' '), more);
+    await approveDevice(cli.admin, cli.issuer.url, (await watched.waitFor(CODE))[1]!);
+    return readToken(watched);
+  };
+
+  test('a session that began with a code is renewed with a code, and a script is told so', async () => {
+    expect(await loginByDevice()).toBe(0);
+    pass(90);
+    expect(await run(...mint)).toMatchObject({ code: 7, stderr: expect.stringMatching(/\nhint: run `vouch login --device`, then this command again within 60 s\n$/) });
+    expect(await stepUp()).toMatchObject({ code: 0, token: { aud: AUDIENCE, sub: 'admin@example.com' } });
+    // And is one of these from then on.
+    pass(90);
+    expect(await stepUp()).toMatchObject({ code: 0 });
+  });
+
+  test('so is any session in an ssh session without a screen', async () => {
+    await run('login', '--fresh');
+    pass(90);
+    expect(await stepUp({ SSH_CONNECTION: '192.0.2.1 22 192.0.2.2 22' })).toMatchObject({ code: 0, token: { sub: 'admin@example.com' } });
+  });
 });

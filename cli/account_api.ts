@@ -1,6 +1,7 @@
 // What the issuer lets a person see and change of their own account (/login/account/api/v1), with the token of their session.
 import { CliError } from './errors.ts';
 import { parseObject, type Fields } from './fields.ts';
+import { findMaxAge, FreshSignInNeeded } from './issuer_refusal.ts';
 import { classifyPassing, describeUnreachableIssuer, isPassing, suggestRetry } from './network.ts';
 import { quoteSafely } from './redact.ts';
 import type { TokenSource } from './token_source.ts';
@@ -42,7 +43,7 @@ async function send({ issuer, token, path, body }: { issuer: string; token: stri
 function createRefusal({ status, headers }: Response, fields: Fields | undefined, issuer: string): CliError {
   const [code, description] = [fields?.['error'], fields?.['error_description']].map((text) => (typeof text === 'string' ? quoteSafely(text) : undefined));
   if (isPassing(status)) return new CliError(classifyPassing(status), `the issuer ${issuer} cannot answer just now (${status})${description === undefined ? '' : `: ${description}`}`, { hints: suggestRetry(headers) });
-  if (code === 'insufficient_user_authentication') return new CliError('freshSignIn', `the issuer ${issuer} asks for a fresh sign-in: ${description ?? code}`, { hints: ['run `vouch login`, then this command again'] });
+  if (code === 'insufficient_user_authentication') return new FreshSignInNeeded(issuer, description ?? code, findMaxAge(headers));
   if (code === 'invalid_token') return new CliError('notSignedIn', `the issuer ${issuer} no longer takes this session: ${description ?? code}`, { hints: ['run `vouch login`'] });
   if (code === undefined) return new CliError('refused', `the issuer ${issuer} gave an answer (${status}) that cannot be read`, { hints: ['check that it is a Vouch issuer of this or a later version'] });
   return new CliError('refused', `the issuer ${issuer} refused: ${description ?? code}`, { hints: code === 'not_found' ? ['see `vouch passkeys list`'] : [] });

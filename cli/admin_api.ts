@@ -4,6 +4,7 @@ import { CliError } from './errors.ts';
 import { parseObject, type Fields } from './fields.ts';
 import { isBearerToken } from './formats.ts';
 import type { Home } from './home.ts';
+import { findMaxAge, FreshSignInNeeded } from './issuer_refusal.ts';
 import { classifyPassing, describeUnreachableIssuer, isPassing, REQUEST_TIMEOUT_SECONDS, suggestRetry } from './network.ts';
 import { printNote } from './output.ts';
 import { quoteSafely } from './redact.ts';
@@ -42,10 +43,10 @@ export interface AdminApi {
 export function createAdminApi(input: AdminApiInput): AdminApi {
   const ask = async (asked: Question): Promise<Answer> => {
     const token = await readUsable(input);
-    const first = await send(input, { ...asked, token: token ?? (await signIn(input, NEEDS_SIGN_IN)) });
-    const reason = findReasonToSignIn(first);
+    const first = await send(input, { ...asked, token: token ?? (await signIn(input, { reason: NEEDS_SIGN_IN })) });
+    const need = findReasonToSignIn(first);
     // Once: a second no is not for lack of a passkey.
-    const answer = reason === undefined ? first : await send(input, { ...asked, token: await signIn(input, reason) });
+    const answer = need === undefined ? first : await send(input, { ...asked, token: await signIn(input, need) });
     // Another account may be an admin: the next command asks for a passkey again.
     if (answer.fields?.['error'] === 'access_denied') await removeAdminToken(input.home);
     return answer;
@@ -87,7 +88,12 @@ async function readUsable({ home, clock, issuer }: AdminApiInput): Promise<strin
   return isUsable ? kept.accessToken : undefined;
 }
 
-async function signIn(input: AdminApiInput, reason: string): Promise<string> {
+interface Need {
+  readonly reason: string;
+  readonly maxAgeSeconds?: number;
+}
+
+async function signIn(input: AdminApiInput, { reason, maxAgeSeconds }: Need): Promise<string> {
   const { home, issuer } = input;
   printNote(`This needs your passkey: ${reason}.`);
   // What is refused must not be tried again by the next command, if nobody signs in now.
@@ -97,7 +103,7 @@ async function signIn(input: AdminApiInput, reason: string): Promise<string> {
     opensBrowser: input.opensBrowser,
     browser: input.browser,
     issuer,
-    start: connection.startAdminSignIn,
+    start: (request) => connection.startAdminSignIn({ ...request, maxAgeSeconds }),
     keep: async (token) => {
       const kept: KeptAdminToken = { issuer, ...token };
       await writeAdminToken(home, kept);
@@ -176,16 +182,17 @@ function createCutOff(issuer: string, count: number, cause?: unknown): CliError 
 }
 
 /** RFC 6750 3.1 and RFC 9470 3: what another sign-in mends. */
-function findReasonToSignIn({ status, headers, fields }: Answer): string | undefined {
+function findReasonToSignIn({ status, headers, fields }: Answer): Need | undefined {
   // A sign-in from before this version asked for less.
-  if (status === 403 && fields?.['error'] === 'insufficient_scope') return 'the last admin sign-in does not reach as far as this command';
+  if (status === 403 && fields?.['error'] === 'insufficient_scope') return { reason: 'the last admin sign-in does not reach as far as this command' };
   if (status !== 401) return undefined;
   const challenge = headers.get('www-authenticate') ?? '';
   const code = /\berror="([^"]*)"/.exec(challenge)?.[1] ?? fields?.['error'];
-  if (code === 'invalid_token') return 'the issuer no longer takes the last admin sign-in';
+  if (code === 'invalid_token') return { reason: 'the issuer no longer takes the last admin sign-in' };
   if (code !== 'insufficient_user_authentication') return undefined;
-  const maxAge = /\bmax_age="(\d{1,6})"/.exec(challenge)?.[1];
-  return maxAge === undefined ? 'a change takes a fresh sign-in' : `a change takes a sign-in of at most ${maxAge} s ago`;
+  const maxAgeSeconds = findMaxAge(headers);
+  if (maxAgeSeconds === undefined) return { reason: 'a change takes a fresh sign-in', maxAgeSeconds: 0 };
+  return { reason: `a change takes a sign-in of at most ${maxAgeSeconds} s ago`, maxAgeSeconds };
 }
 
 function readFields(answer: Answer, input: AdminApiInput): Fields {
@@ -203,7 +210,7 @@ function createRefusal({ status, headers, fields }: Answer, { issuer, listing }:
     return new CliError(classifyPassing(status), `the issuer ${issuer} cannot answer just now (${status})${description === undefined ? '' : `: ${description}`}`, { hints: suggestRetry(headers) });
   }
   if (code === 'insufficient_user_authentication') {
-    return new CliError('freshSignIn', `the issuer ${issuer} asks for a fresh sign-in: ${description ?? code}`, { hints: ['run this command again, and sign in when it asks'] });
+    return new FreshSignInNeeded(issuer, description ?? code, findMaxAge(headers), { hints: ['run this command again, and sign in when it asks'] });
   }
   if (code === undefined) {
     return new CliError('refused', `the issuer ${issuer} gave an answer (${status}) that its admin API does not give`, { hints: [CHECK_ISSUER] });

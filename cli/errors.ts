@@ -16,7 +16,7 @@ export const EXIT = {
   refused: 5,
   /** A file in ~/.vouch or an environment variable is broken, or a provider is not set up. */
   configuration: 6,
-  /** The session lives, but the issuer wants a sign-in from just now for this (RFC 9470): `vouch login` helps. */
+  /** The session lives, but the issuer wants a sign-in from just now for this (RFC 9470): `vouch login --fresh` helps. */
   freshSignIn: 7,
   /** Issuer or provider has had too many requests (429): the hint says when to try again. */
   rateLimited: 8,

@@ -52,6 +52,8 @@ export interface SignIn<T> {
 export interface SignInRequest {
   readonly redirectUri: string;
   readonly state: string;
+  /** How long ago the person may have signed in, wherever they do (OIDC Core 3.1.2.1 `max_age`); nought: now. Undefined: as the issuer has it. */
+  readonly maxAgeSeconds?: number | undefined;
 }
 
 /** A sign-in that a person confirms in a browser elsewhere (RFC 8628). */
@@ -153,11 +155,12 @@ interface SignInParts<T> {
   readonly read: (answer: oauth.TokenEndpointResponse & oauth.TokenEndpointResponseHelpers, askedAt: number, proofKey: ProofKey | undefined) => T;
 }
 
-async function startSignIn<T>({ config, request: { redirectUri, state }, clock, attempt, wants, isBound, read }: SignInParts<T>): Promise<SignIn<T>> {
+async function startSignIn<T>({ config, request: { redirectUri, state, maxAgeSeconds }, clock, attempt, wants, isBound, read }: SignInParts<T>): Promise<SignIn<T>> {
   const verifier = oauth.randomPKCECodeVerifier();
   const nonce = oauth.randomNonce();
   const url = oauth.buildAuthorizationUrl(config, {
     ...wants,
+    ...(maxAgeSeconds === undefined ? {} : { max_age: String(maxAgeSeconds) }),
     redirect_uri: redirectUri,
     state,
     nonce,

@@ -1,7 +1,7 @@
 // What openid-client throws, as a failure that a person can act on.
 import { AuthorizationResponseError, ClientError, ResponseBodyError, WWWAuthenticateChallengeError } from 'openid-client';
 import { CliError, readErrorCode } from './errors.ts';
-import { IssuerRefusal } from './issuer_refusal.ts';
+import { FreshSignInNeeded, IssuerRefusal, readMaxAge } from './issuer_refusal.ts';
 import { classifyPassing, describeUnreachableIssuer, isPassing, suggestRetry } from './network.ts';
 import { quoteSafely } from './redact.ts';
 import { findProxy } from './wire.ts';
@@ -59,16 +59,11 @@ function describeChallenge(thrown: WWWAuthenticateChallengeError, issuer: string
 
 function createRefusal(refusal: Refused, issuer: string): CliError {
   if (WANTS_FRESH_SIGN_IN.includes(refusal.error)) {
-    return new CliError('freshSignIn', `the issuer ${issuer} asks for a fresh sign-in: ${quoteRefusal(refusal)}`, { hints: [`run \`vouch login\`, then this command again${describeMaxAge(refusal)}`], cause: refusal });
+    // It stands beside the error (RFC 9470 3).
+    return new FreshSignInNeeded(issuer, quoteRefusal(refusal), readMaxAge((refusal.cause as { max_age?: unknown } | undefined)?.max_age), { cause: refusal });
   }
   const hints = HINTS[refusal.error] ?? [];
   return new IssuerRefusal(refusal.error, `the issuer ${issuer} refused: ${quoteRefusal(refusal)}`, { hints, cause: refusal });
-}
-
-/** `max_age` stands beside the error (RFC 9470 3): how long a sign-in is fresh enough. */
-function describeMaxAge({ cause }: Refused): string {
-  const maxAge = String((cause as { max_age?: unknown } | undefined)?.max_age);
-  return /^\d{1,9}$/.test(maxAge) ? ` within ${maxAge} s` : '';
 }
 
 function quoteRefusal({ error, error_description: description }: Refused): string {

@@ -12,6 +12,38 @@ export class IssuerRefusal extends CliError {
   }
 }
 
+/** The session lives, but its sign-in is too old for this (RFC 9470). */
+export class FreshSignInNeeded extends CliError {
+  /** How old a sign-in may be; nought, a new one, where the issuer does not say. */
+  readonly maxAgeSeconds: number;
+  readonly #again: string;
+
+  constructor(issuer: string, reason: string, maxAgeSeconds: number | undefined, { cause, hints }: CliErrorOptions = {}) {
+    const again = `then this command again${maxAgeSeconds === undefined ? '' : ` within ${maxAgeSeconds} s`}`;
+    // Without --fresh a company's own issuer may answer with a sign-in of hours ago, and this would be refused again.
+    super('freshSignIn', `the issuer ${issuer} asks for a fresh sign-in: ${reason}`, { hints: hints ?? [`run \`vouch login --fresh\`, ${again}`], cause });
+    this.name = 'FreshSignInNeeded';
+    this.maxAgeSeconds = maxAgeSeconds ?? 0;
+    this.#again = again;
+  }
+
+  /** What to type where there is no browser. */
+  get deviceHint(): string {
+    return `run \`vouch login --device\`, ${this.#again}`;
+  }
+}
+
+/** `max_age` of a challenge or of a refusal's JSON (RFC 9470 3). */
+export function readMaxAge(value: unknown): number | undefined {
+  const text = String(value);
+  return /^\d{1,9}$/.test(text) ? Number(text) : undefined;
+}
+
+/** The same, out of the header WWW-Authenticate. */
+export function findMaxAge(headers: Headers): number | undefined {
+  return readMaxAge(/\bmax_age="?(\d+)/.exec(headers.get('www-authenticate') ?? '')?.[1]);
+}
+
 /** A refresh token that the issuer no longer takes means that the session is over (RFC 6749 5.2). */
 export function isSessionOver(thrown: unknown): boolean {
   return thrown instanceof IssuerRefusal && thrown.code === 'invalid_grant';

@@ -19,18 +19,20 @@ export interface LoginInput extends BrowserChoice {
   readonly issuerVariable: string | undefined;
   /** Whether this is an ssh session without a screen: its browser is elsewhere. */
   readonly isRemote?: boolean;
+  /** How long ago the person may have signed in; nought: now. Undefined: as the issuer has it. */
+  readonly maxAgeSeconds?: number | undefined;
 }
 
 /** Signs in and stores the session. Throws `CliError`: usage, configuration, network, refused, other (5 minutes passed). */
-export async function login({ home, clock, connect, issuerOption, issuerVariable, isRemote = false, ...browserChoice }: LoginInput): Promise<void> {
+export async function login({ home, clock, connect, issuerOption, issuerVariable, isRemote = false, maxAgeSeconds, ...browserChoice }: LoginInput): Promise<void> {
   const issuer = await chooseIssuer(home, issuerOption, issuerVariable);
   const connection = await connect(issuer);
   if (isRemote) printNote('note: this is an ssh session without a screen; `vouch login --device` signs in with the browser of another machine');
   const given = await signInWithBrowser({
     ...browserChoice, issuer,
-    start: connection.startSignIn,
+    start: (request) => connection.startSignIn({ ...request, maxAgeSeconds }),
     keep: async (tokens) => {
-      await keepSession(home, { id: randomUUID(), issuer, ...tokens });
+      await keepSession(home, { id: randomUUID(), issuer, isByDevice: false, ...tokens });
       return { sentence: `${tokens.email} is signed in at ${issuer}.` };
     },
   });
@@ -44,15 +46,18 @@ export async function loginByDevice({ home, clock, connect, issuerOption, issuer
   const given = await signInByCode({
     issuer, clock,
     start: connection.startDeviceSignIn,
-    keep: (tokens) => keepSession(home, { id: randomUUID(), issuer, ...tokens }),
+    keep: (tokens) => keepSession(home, { id: randomUUID(), issuer, isByDevice: true, ...tokens }),
   });
   printNote(describeSession({ issuer, ...given }, clock()));
 }
 
-/** Signs in once more at the session's issuer, in the browser. Throws what `login` throws. */
-export async function loginAgain({ home, clock, connect, browser }: Pick<LoginInput, 'home' | 'clock' | 'connect' | 'browser'>): Promise<void> {
-  const session = await readSession(home);
-  await login({ home, clock, connect, issuerOption: session?.issuer, issuerVariable: undefined, opensBrowser: true, browser });
+/** Signs in once more at the session's issuer: with a code where there is no browser, else in the browser. Throws what `login` and `loginByDevice` throw. */
+export async function loginAgain({ browser, isRemote = false, maxAgeSeconds, ...use }: Pick<LoginInput, 'home' | 'clock' | 'connect' | 'browser' | 'isRemote' | 'maxAgeSeconds'>): Promise<void> {
+  const session = await readSession(use.home);
+  const input = { ...use, issuerOption: session?.issuer, issuerVariable: undefined };
+  // A code is confirmed by a sign-in of that moment, whatever age would do.
+  if (isRemote || session?.isByDevice === true) await loginByDevice(input);
+  else await login({ ...input, opensBrowser: true, browser, maxAgeSeconds });
 }
 
 async function keepSession(home: Home, session: Session): Promise<void> {

@@ -95,11 +95,12 @@ function addLogin(program: Command, { home, clock, environment }: ProgramInput):
     .option('--issuer <URL>', 'the issuer to sign in at')
     .option('--no-browser', 'only print the address of the sign-in page')
     .option('--device', 'show a code to enter in a browser on another machine: for ssh sessions and containers')
-    .action(async (options: { issuer?: string; browser: boolean; device?: boolean }) => {
+    .option('--fresh', 'sign in anew, also at the issuer of your company: for what the last sign-in is too old for')
+    .action(async (options: { issuer?: string; browser: boolean; device?: boolean; fresh?: boolean }) => {
       const [{ login, loginByDevice }, { createConnect }] = await Promise.all([import('./login.ts'), import('./use_session.ts')]);
       const input = { home, clock, connect: createConnect(clock), issuerOption: options.issuer, issuerVariable: environment.issuer };
       if (options.device === true) await loginByDevice(input);
-      else await login({ ...input, opensBrowser: options.browser, browser: environment.browser, isRemote: environment.isRemote });
+      else await login({ ...input, opensBrowser: options.browser, browser: environment.browser, isRemote: environment.isRemote, ...(options.fresh === true ? { maxAgeSeconds: 0 } : {}) });
     });
 }
 

@@ -4,6 +4,7 @@ import { asFields, Malformed, parseJson, takeInstant, takeOptionalString, takeSt
 import { readPrivateFile, removePrivateFile, writePrivateFile, type Home } from './home.ts';
 
 const VERSION = 1;
+const BY_DEVICE = 'device';
 
 /** An EC key on P-256, as a JWK (RFC 7517). It never leaves this machine. */
 export interface ProofKey {
@@ -27,6 +28,8 @@ export interface Session {
   readonly proofKey: ProofKey | undefined;
   /** Milliseconds since 1970; undefined if the issuer does not say when the session ends. */
   readonly endsAt: number | undefined;
+  /** Whether it began with a code (`login --device`): there is no browser here, for the next sign-in either. */
+  readonly isByDevice: boolean;
 }
 
 /** Reads session.json, undefined if there is none; throws `CliError` (configuration) if it is broken. */
@@ -56,6 +59,7 @@ export async function writeSession(home: Home, session: Session): Promise<void> 
     refresh_token: session.refreshToken,
     ...(session.proofKey === undefined ? {} : { proof_key: session.proofKey }),
     ...(session.endsAt === undefined ? {} : { session_ends_at: new Date(session.endsAt).toISOString() }),
+    ...(session.isByDevice ? { signed_in_by: BY_DEVICE } : {}),
   };
   await writePrivateFile(home.sessionPath, `${JSON.stringify(fields, null, 2)}\n`);
 }
@@ -76,6 +80,8 @@ function parseSession(fields: Fields): Session {
     refreshToken: takeString(fields, 'refresh_token'),
     proofKey: fields['proof_key'] === undefined ? undefined : parseProofKey(asFields(fields['proof_key'], 'proof_key')),
     endsAt: takeOptionalString(fields, 'session_ends_at') === undefined ? undefined : takeInstant(fields, 'session_ends_at'),
+    // An old file does not say.
+    isByDevice: fields['signed_in_by'] === BY_DEVICE,
   });
 }
 

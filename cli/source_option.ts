@@ -55,10 +55,10 @@ function createPlace({ home, clock, environment }: ProgramInput): Omit<ProviderU
 }
 
 /** What signs in again at the session's issuer, where a person is at the terminal; undefined in a script. */
-function createNextSignIn({ environment }: ProgramInput, use: SessionUse): (() => Promise<void>) | undefined {
+function createNextSignIn({ environment }: ProgramInput, use: SessionUse): ((maxAgeSeconds: number) => Promise<void>) | undefined {
   if (!process.stdin.isTTY || !process.stderr.isTTY) return undefined;
-  return async () => {
+  return async (maxAgeSeconds) => {
     const { loginAgain } = await import('./login.ts');
-    await loginAgain({ ...use, browser: environment.browser });
+    await loginAgain({ ...use, browser: environment.browser, isRemote: environment.isRemote, maxAgeSeconds });
   };
 }

@@ -1,7 +1,8 @@
 // Who vouch speaks for: the person who signed in, or a service account with its key file. Either gives tokens of the issuer.
 import { CliError } from './errors.ts';
-import { isSubjectRefused } from './issuer_refusal.ts';
+import { FreshSignInNeeded, isSubjectRefused } from './issuer_refusal.ts';
 import { printNote } from './output.ts';
+import { readSession } from './session.ts';
 import { requireFreshSession, requireSession, type SessionUse } from './use_session.ts';
 
 export interface TokenSource {
@@ -29,8 +30,8 @@ export interface AccessToken {
 }
 
 export interface SessionSourceInput extends SessionUse {
-  /** Signs in again, where a person is there to do it; undefined where nobody is. */
-  readonly signInAgain: (() => Promise<void>) | undefined;
+  /** Signs in again, at most `maxAgeSeconds` ago, where a person is there to do it; undefined where nobody is. */
+  readonly signInAgain: ((maxAgeSeconds: number) => Promise<void>) | undefined;
 }
 
 /** The session of `vouch login`. Throws what `requireFreshSession` throws, and `CliError`: network, rateLimited, refused, freshSignIn. */
@@ -51,14 +52,15 @@ export function createSessionSource(input: SessionSourceInput): TokenSource {
 }
 
 /** Once: an audience that a sign-in from just now does not open, another does not open either. */
-async function withFreshSignIn<T>({ signInAgain }: SessionSourceInput, work: () => Promise<T>): Promise<T> {
+async function withFreshSignIn<T>({ home, signInAgain }: SessionSourceInput, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    if (!(error instanceof CliError) || error.kind !== 'freshSignIn' || signInAgain === undefined) throw error;
+    if (!(error instanceof FreshSignInNeeded)) throw error;
+    if (signInAgain === undefined) throw (await readSession(home))?.isByDevice === true ? new CliError(error.kind, error.message, { hints: [error.deviceHint], cause: error }) : error;
     printNote(`This needs your passkey: ${error.message}.`);
+    await signInAgain(error.maxAgeSeconds);
   }
-  await signInAgain();
   return work();
 }
 

@@ -59,7 +59,7 @@ describe('an audience', () => {
     try {
       const refused = await cli.run(['credential', 'id-token', '--audience', AUDIENCE]);
       expect(refused).toMatchObject({ code: 7, stdout: '', signIns: 0 });
-      expect(refused.stderr).toMatch(/^error: the issuer \S+ asks for a fresh sign-in: insufficient_user_authentication: .* needs a sign-in of at most 60 s ago; sign in again\nhint: run `vouch login`, then this command again within 60 s\n$/);
+      expect(refused.stderr).toMatch(/^error: the issuer \S+ asks for a fresh sign-in: insufficient_user_authentication: .* needs a sign-in of at most 60 s ago; sign in again\nhint: run `vouch login --fresh`, then this command again within 60 s\n$/);
       // `script` gives it a terminal.
       const { PATH } = process.env;
       const watched = watchProcess(spawn('script', ['-qec', `"${process.execPath}" "${BIN}" credential id-token --audience ${AUDIENCE}`, '/dev/null'], { env: { PATH, ...cli.env }, stdio: ['pipe', 'pipe', 'pipe'] }));

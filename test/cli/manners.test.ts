@@ -43,7 +43,7 @@ describe('an issuer that', () => {
     ['leads elsewhere with a token', TOKEN, redirect(307), 5, /^error: the issuer \S+ answered with a redirect \(307\), which is not followed/],
     ['has had too much', TOKEN, failure(429, 'slow_down', { 'retry-after': '9' }), 8, /^error: the issuer \S+ cannot answer just now \(429\): slow_down: as the test asked\nhint: try again in 9 s\n$/],
     ['has trouble', TOKEN, failure(503, 'temporarily_unavailable'), 4, /^error: the issuer \S+ cannot answer just now \(503\)/],
-    ['wants a fresh sign-in', TOKEN, failure(400, 'insufficient_user_authentication'), 7, /^error: the issuer \S+ asks for a fresh sign-in: .*\nhint: run `vouch login`, then this command again\n$/],
+    ['wants a fresh sign-in', TOKEN, failure(400, 'insufficient_user_authentication'), 7, /^error: the issuer \S+ asks for a fresh sign-in: .*\nhint: run `vouch login --fresh`, then this command again\n$/],
     ['says so in a challenge', TOKEN, failure(401, 'x', { 'www-authenticate': 'Bearer error="insufficient_user_authentication", error_description="too old", max_age="300"' }), 7, /^error: the issuer \S+ asks for a fresh sign-in: insufficient_user_authentication: too old\n/],
   ])('%s: a clear sentence, the right status, no token sent elsewhere', async (_name, path, answer, status, stderr) => {
     world.fake.behaviour.answers = { [path]: JSON.parse(JSON.stringify(answer).replace('{ELSEWHERE}', elsewhere.url)) };

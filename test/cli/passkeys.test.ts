@@ -41,7 +41,7 @@ test('a change ten minutes after the sign-in asks for another one', async () => 
     // The command line's own clock has not moved: it is told that its token is over, so that it asks for another one of the session.
     const path = join(cli.env['VOUCH_HOME']!, 'session.json');
     writeFileSync(path, JSON.stringify({ ...(JSON.parse(readFileSync(path, 'utf8')) as object), access_token_expires_at: new Date(0).toISOString() }));
-    expect(await cli.run(['passkeys', 'remove', 'Old', '--yes'])).toMatchObject({ code: 7, stdout: '', stderr: expect.stringMatching(/asks for a fresh sign-in: this needs a sign-in of at most 600 s ago.*\nhint: run `vouch login`, then this command again/) });
+    expect(await cli.run(['passkeys', 'remove', 'Old', '--yes'])).toMatchObject({ code: 7, stdout: '', stderr: expect.stringMatching(/asks for a fresh sign-in: this needs a sign-in of at most 600 s ago.*\nhint: run `vouch login --fresh`, then this command again within 600 s/) });
   } finally {
     cli.issuer.clock.advance(-601);
   }

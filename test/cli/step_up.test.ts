@@ -1,0 +1,145 @@
+import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { decodeJwt } from 'jose';
+import { createBrowser, type Browser } from '../support/browser.ts';
+import { approveDevice } from '../support/device.ts';
+import { findFreePort } from '../support/free_port.ts';
+import { watchProcess } from '../support/process_output.ts';
+import { startUpstreamIssuer, UPSTREAM_CLIENT, type UpstreamIssuer } from '../support/upstream_issuer.ts';
+import { follow, openSignIn, visitUpstream } from '../support/upstream_visit.ts';
+import { findSignInUrl, runVouch } from '../support/vouch_process.ts';
+import { startAdminCli, type AdminCli } from './admin_cli.ts';
+import { BIN } from './run_vouch.ts';
+
+/* A person who signs in by the company's own issuer, which remembers them: it asks again only where it is told to. */
+
+jest.setTimeout(240_000);
+
+const AUDIENCE = 'https://api.anthropic.com';
+const EMAIL = 'grace@example.com';
+let cli: AdminCli;
+let upstream: UpstreamIssuer;
+let browser: Browser;
+let env: Record<string, string>;
+let passedSeconds = 0;
+
+beforeAll(async () => {
+  const port = await findFreePort();
+  upstream = await startUpstreamIssuer({ redirectUri: `http://localhost:${port}/login/upstream/okta/callback` });
+  upstream.person = { sub: 'grace', email: EMAIL, email_verified: true, name: 'Grace Hopper' };
+  const config = { id: 'okta', name: 'Okta', issuer: upstream.url, ...UPSTREAM_CLIENT, domains: ['example.com'] };
+  cli = await startAdminCli({ VOUCH_PORT: String(port), VOUCH_UPSTREAMS: JSON.stringify([config]) });
+  browser = createBrowser(cli.issuer.url);
+  env = { ...cli.env, VOUCH_HOME: join(cli.folder, 'grace') };
+  await cli.run(['audiences', 'add', AUDIENCE, '--allow', 'people', '--max-auth-age', '60']);
+  expect((await run('login')).code).toBe(0);
+});
+afterAll(async () => {
+  await cli.close();
+  await upstream.close();
+});
+afterEach(() => { pass(-passedSeconds); });
+
+function pass(seconds: number): void {
+  passedSeconds += seconds;
+  cli.issuer.clock.advance(seconds);
+}
+
+async function visit(url: string): Promise<void> {
+  const back = await visitUpstream(browser, `${await openSignIn(browser, url)}/upstream/okta`);
+  const { at, response } = await follow(browser, back);
+  if (response !== undefined) throw new Error(`the sign-in ended at ${at}: ${(await response.text()).slice(0, 2000)}`);
+  await fetch(at);
+}
+
+/** Signs in by the upstream wherever it asks. */
+async function run(...args: string[]) {
+  const visits = new Map<string, Promise<void>>();
+  const result = await runVouch(args, env, (all) => {
+    for (const line of all.split('\n')) {
+      const url = findSignInUrl(`${line}\n`);
+      if (url !== undefined && !visits.has(url)) visits.set(url, visit(url));
+    }
+  });
+  await Promise.all(visits.values());
+  return { ...result, signIns: visits.size };
+}
+
+const startAtTerminal = (args: string, more: Record<string, string> = {}) =>
+  // `script` gives it a terminal.
+  watchProcess(spawn('script', ['-qec', `"${process.execPath}" "${BIN}" ${args}`, '/dev/null'], { env: { PATH: process.env['PATH'], ...env, ...more }, stdio: ['pipe', 'pipe', 'pipe'] }));
+
+/** The same at a terminal, with one sign-in. */
+async function runAtTerminal(args: string) {
+  const watched = startAtTerminal(args);
+  await watched.waitFor(/http\S+\/oauth\/authorize\?\S+\s/);
+  await visit(findSignInUrl(watched.printed().stdout)!);
+  return readToken(watched);
+}
+
+async function readToken(watched: ReturnType<typeof startAtTerminal>) {
+  const { code, stdout } = await watched.ended;
+  return { code, token: decodeJwt(/eyJ\S+\.\S+/.exec(stdout)![0]) };
+}
+
+const mint = ['credential', 'id-token', '--audience', AUDIENCE];
+
+test('in a script it names the sign-in that opens it, for a plain one does not', async () => {
+  expect((await run(...mint)).code).toBe(0);
+  pass(90);
+  expect(await run('login')).toMatchObject({ code: 0, signIns: 1 });
+  const refused = await run(...mint);
+  expect(refused).toMatchObject({ code: 7, signIns: 0, stderr: expect.stringMatching(/\nhint: run `vouch login --fresh`, then this command again within 60 s\n$/) });
+  expect(await run('login', '--fresh')).toMatchObject({ code: 0, signIns: 1 });
+  expect(upstream.asked.at(-1)).toMatchObject({ prompt: 'login', max_age: '0' });
+  expect((await run(...mint)).code).toBe(0);
+});
+
+test('at a terminal it goes on after one sign-in', async () => {
+  await run('login', '--fresh');
+  pass(90);
+  expect(await runAtTerminal(mint.join(' '))).toMatchObject({ code: 0, token: { aud: AUDIENCE, sub: EMAIL } });
+});
+
+test('a change by an admin goes on after one sign-in too', async () => {
+  await run('login', '--fresh');
+  await cli.run(['admin', 'role', EMAIL, 'admin']);
+  pass(330);
+  expect(await run('groups', 'list')).toMatchObject({ code: 0, signIns: 1 });
+  expect(await run('groups', 'add', 'contractors')).toMatchObject({ code: 0, signIns: 1, stderr: expect.stringContaining('a change takes a sign-in of at most 300 s ago') });
+});
+
+describe('where there is no browser', () => {
+  const CODE = /\n {2}([B-Z]{5}-[B-Z]{5})\r?\n/;
+  const loginByDevice = async () => {
+    const approvals: Promise<unknown>[] = [];
+    const { code } = await runVouch(['login', '--device'], env, (all) => {
+      const shown = CODE.exec(all)?.[1];
+      if (shown !== undefined && approvals.length === 0) approvals.push(approveDevice(cli.admin, cli.issuer.url, shown));
+    });
+    await Promise.all(approvals);
+    return code;
+  };
+  const stepUp = async (more?: Record<string, string>) => {
+    const watched = startAtTerminal(mint.join(' '), more);
+    await approveDevice(cli.admin, cli.issuer.url, (await watched.waitFor(CODE))[1]!);
+    return readToken(watched);
+  };
+
+  test('a session that began with a code is renewed with a code, and a script is told so', async () => {
+    expect(await loginByDevice()).toBe(0);
+    pass(90);
+    expect(await run(...mint)).toMatchObject({ code: 7, stderr: expect.stringMatching(/\nhint: run `vouch login --device`, then this command again within 60 s\n$/) });
+    expect(await stepUp()).toMatchObject({ code: 0, token: { aud: AUDIENCE, sub: 'admin@example.com' } });
+    // And is one of these from then on.
+    pass(90);
+    expect(await stepUp()).toMatchObject({ code: 0 });
+  });
+
+  test('so is any session in an ssh session without a screen', async () => {
+    await run('login', '--fresh');
+    pass(90);
+    expect(await stepUp({ SSH_CONNECTION: '192.0.2.1 22 192.0.2.2 22' })).toMatchObject({ code: 0, token: { sub: 'admin@example.com' } });
+  });
+});

@@ -8,7 +8,7 @@ import { systemClock } from '../../server/lib/clock.ts';
 import { Secret } from '../../server/lib/secret.ts';
 import { openStorage } from '../../server/storage/storage.ts';
 import { CLI, exchangeForm, postToken, type Tokens } from '../support/oauth.ts';
-import { INSTANCES, startCluster, type Cluster, type Policy } from './cluster.ts';
+import { ES256_AUDIENCE, INSTANCES, startCluster, type Cluster, type Policy } from './cluster.ts';
 import { createTokenChecks } from './checks.ts';
 import { startLoad, type Failure, type Load, type Minted } from './load.ts';
 import { createVerifiers, type Verifier } from './verifiers.ts';
@@ -31,7 +31,7 @@ const spares: Tokens[] = [];
 beforeAll(async () => {
   cluster = await startCluster(POLICY);
   isUp = true;
-  verifiers = createVerifiers({ issuer: cluster.issuer, leadSeconds: POLICY.lead, toleranceSeconds: 5 });
+  verifiers = createVerifiers({ issuer: cluster.issuer, audiences: [cluster.issuer, ES256_AUDIENCE], leadSeconds: POLICY.lead, toleranceSeconds: 5 });
   while (spares.length < 6) spares.push(await cluster.signIn());
   const events = { onMinted: (one: Minted) => minted.push(one), onFailure: (one: Failure) => failures.push(one), onSessionLost: () => undefined };
   load = await startLoad(cluster, { workers: 6, pauseMs: 50, events });
@@ -102,7 +102,7 @@ async function drill(name: string): Promise<void> {
   // So that every habit of fetching has brought the standby home.
   await sleep((POLICY.lead + 2) * 1000);
   const from = { minted: minted.length, failures: failures.length };
-  const { kid, standby } = await findKeys();
+  const { kid, standby, other } = await findKeys();
   const at = Date.now();
   const watching = Promise.all(cluster.instances.map(({ url }) => watch(url, kid, at)));
   await revoke(kid, standby);
@@ -119,7 +119,7 @@ async function drill(name: string): Promise<void> {
   expect(lastSignedMs).toBeLessThan(GONE_WITHIN_MS);
 
   const fresh = after.filter((one) => one.kid !== kid);
-  expect(new Set(fresh.map((one) => one.kid))).toEqual(new Set([standby]));
+  expect(new Set(fresh.map((one) => one.kid))).toEqual(new Set([standby, other]));
   expect(new Set(fresh.map(({ instance }) => instance)).size).toBe(INSTANCES);
   const checks = createTokenChecks(verifiers, 0, [['at once', () => 0]]);
   for (const one of fresh) checks.check(one);
@@ -129,10 +129,11 @@ async function drill(name: string): Promise<void> {
   expect(failed.filter((one) => isUnexpected(one, kid))).toEqual([]);
 }
 
-async function findKeys(): Promise<{ kid: string; standby: string }> {
+/** The key that signs RS256 and its standby, and the one that signs ES256. */
+async function findKeys(): Promise<{ kid: string; standby: string; other: string }> {
   const { rings } = await administer((administration) => administration.overview());
-  const { keys } = rings.find(({ ring }) => ring === 'RS256')!;
-  return { kid: keys.find(({ state }) => state === 'active')!.kid, standby: keys.find(({ state }) => state === 'pending')!.kid };
+  const find = (name: string, wanted: string) => rings.find(({ ring }) => ring === name)!.keys.find(({ state }) => state === wanted)!.kid;
+  return { kid: find('RS256', 'active'), standby: find('RS256', 'pending'), other: find('ES256', 'active') };
 }
 
 /** What an administrator does, by the same door, from another process than those that serve. */

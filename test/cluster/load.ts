@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import { CLI, exchangeForm, type Tokens } from '../support/oauth.ts';
-import type { Cluster } from './cluster.ts';
+import { ES256_AUDIENCE, type Cluster } from './cluster.ts';
 import { SERVED_BY } from './proxy.ts';
 
 export interface Minted {
   readonly token: string;
   readonly kid: string;
+  readonly alg: string;
   /** Unix seconds. */
   readonly expiresAt: number;
   readonly instance: number;
@@ -41,7 +42,7 @@ export interface Load {
 /** An access token that is about to expire is not worth an exchange. */
 const SPARE_MS = 1_500;
 
-/** `workers` command lines, each with a session of its own, that exchange one token after the other. */
+/** `workers` command lines, each with a session of its own, that exchange one token after the other, for both audiences in turn. */
 export async function startLoad(cluster: Cluster, { workers, pauseMs, events }: { workers: number; pauseMs: number; events: LoadEvents }): Promise<Load> {
   let isStopped = false;
   const sessions: Tokens[] = [];
@@ -63,6 +64,7 @@ interface WorkOptions {
 
 async function work(cluster: Cluster, first: Tokens, { pauseMs, events, isStopped }: WorkOptions): Promise<void> {
   let session: Tokens | undefined = first;
+  let exchanges = 0;
   let isDoubtful = false; // a refresh of this session ended without an answer: its refresh token may be spent
   while (!isStopped()) {
     await sleep(pauseMs);
@@ -86,14 +88,17 @@ async function work(cluster: Cluster, first: Tokens, { pauseMs, events, isStoppe
       }
       continue;
     }
-    const answer = await post(cluster.issuer, 'exchange', exchangeForm(session.access_token));
+    const audience = [cluster.issuer, ES256_AUDIENCE][exchanges % 2]!;
+    exchanges += 1;
+    const answer = await post(cluster.issuer, 'exchange', exchangeForm(session.access_token, { audience }));
     if (isRefusal(answer)) {
       events.onFailure(answer);
       if (answer.kind === 'refused' || answer.kind === 'expired') session = { ...session, access_token: EXPIRED };
       continue;
     }
     const token = answer.body.access_token!;
-    events.onMinted({ token, kid: decodeProtectedHeader(token).kid!, expiresAt: decodeJwt(token).exp!, instance: answer.instance, at: Date.now() });
+    const { kid, alg } = decodeProtectedHeader(token) as { kid: string; alg: string };
+    events.onMinted({ token, kid, alg, expiresAt: decodeJwt(token).exp!, instance: answer.instance, at: Date.now() });
   }
 }
 

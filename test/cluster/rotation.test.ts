@@ -49,6 +49,16 @@ test('both rings rotated all the time', () => {
   expect(reports.reduce((all, { rotations }) => all + sum(rotations), 0)).toBeGreaterThanOrEqual(ROTATIONS);
 });
 
+test('either algorithm signed its half of the tokens, with key after key', () => {
+  for (const { tokens, signed } of reports) {
+    expect(Object.keys(signed).sort()).toEqual(['ES256', 'RS256']);
+    for (const alg of ['RS256', 'ES256']) {
+      expect(signed[alg]!.tokens).toBeGreaterThan(tokens / 3);
+      expect(signed[alg]!.keys).toBeGreaterThan(ROTATIONS / CLUSTERS / 4);
+    }
+  }
+});
+
 test('everything was broken at least once', () => {
   for (const { disturbed } of reports) for (const count of Object.values(disturbed)) expect(count).toBeGreaterThan(0);
 });

@@ -11,6 +11,8 @@ export interface Verifier {
 
 export interface VerifiersOptions {
   readonly issuer: string;
+  /** Whom the tokens are for; each verifier takes all of them. */
+  readonly audiences: readonly string[];
   /** How long a key is published before it signs: what a verifier that refreshes by the clock may count on. */
   readonly leadSeconds: number;
   /** How long after its end a token is still believed, as AWS does for the differences of clocks. */
@@ -120,9 +122,9 @@ function createRemote(issuer: string, userAgent: string) {
   };
 }
 
-function check(token: string, at: Date, keys: JWTVerifyGetKey, { issuer, toleranceSeconds }: VerifiersOptions): Promise<string | undefined> {
+function check(token: string, at: Date, keys: JWTVerifyGetKey, { issuer, audiences, toleranceSeconds }: VerifiersOptions): Promise<string | undefined> {
   return attempt(async () => {
-    await jwtVerify(token, keys, { issuer, audience: issuer, currentDate: at, clockTolerance: toleranceSeconds, algorithms: ['RS256', 'ES256'], typ: 'JWT' });
+    await jwtVerify(token, keys, { issuer, audience: [...audiences], currentDate: at, clockTolerance: toleranceSeconds, algorithms: ['RS256', 'ES256'], typ: 'JWT' });
     return undefined;
   });
 }

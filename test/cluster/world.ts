@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { query } from '../support/services.ts';
 import { createTokenChecks } from './checks.ts';
-import { FAST, startCluster, type Cluster } from './cluster.ts';
+import { ES256_AUDIENCE, FAST, startCluster, type Cluster } from './cluster.ts';
 import { createDisturbances, type Disturbances, type Kind } from './disturbances.ts';
 import { runFaults } from './faults.ts';
 import { startLoad, type Failure, type Minted } from './load.ts';
@@ -15,6 +15,8 @@ export interface Report {
   readonly forced: number;
   readonly disturbed: Readonly<Record<Kind, number>>;
   readonly tokens: number;
+  /** What each algorithm signed, and with how many keys. */
+  readonly signed: Readonly<Record<string, Signed>>;
   readonly verifications: number;
   readonly failedVerifications: number;
   readonly verificationFailures: readonly string[];
@@ -27,6 +29,11 @@ export interface Report {
   readonly fetches: Readonly<Record<string, number>>;
   /** What the instances logged, line by line. */
   readonly logs: readonly string[];
+}
+
+export interface Signed {
+  readonly tokens: number;
+  readonly keys: number;
 }
 
 export interface WorldOptions {
@@ -50,11 +57,13 @@ export async function runWorld({ seconds, rotations, workers, pauseMs, tell }: W
   const publication = createPublicationCheck(() => issuer, FAST.maxAge, disturbances.describe);
   const cluster = await startCluster(FAST, publication.onAnswer);
   ({ issuer } = cluster);
-  const verifiers = createVerifiers({ issuer, leadSeconds: FAST.lead, toleranceSeconds: TOLERANCE_SECONDS });
+  const verifiers = createVerifiers({ issuer, audiences: [issuer, ES256_AUDIENCE], leadSeconds: FAST.lead, toleranceSeconds: TOLERANCE_SECONDS });
   try {
     const checks = createTokenChecks(verifiers, TOLERANCE_SECONDS);
     const failures = createFailureCount(disturbances);
+    const signatures = createSignatureCount();
     const onMinted = (minted: Minted) => {
+      signatures.add(minted);
       publication.expectKey(minted.kid, minted.expiresAt * 1000 + TOLERANCE_SECONDS * 1000);
       checks.check(minted);
     };
@@ -76,7 +85,7 @@ export async function runWorld({ seconds, rotations, workers, pauseMs, tell }: W
     const counted = await countRotations(cluster.stores.databaseUrl);
     const { tokens, verifications, failed, failures: verificationFailures } = checks.report();
     return {
-      seconds: lasted, ...counted, disturbed: disturbances.counts(), tokens, verifications, failedVerifications: failed, verificationFailures,
+      seconds: lasted, ...counted, disturbed: disturbances.counts(), tokens, signed: signatures.report(), verifications, failedVerifications: failed, verificationFailures,
       published: publication.report(), ...failures.report(),
       fetches: Object.fromEntries(verifiers.map((verifier) => [verifier.name, verifier.fetches()])),
       logs: cluster.instances.flatMap((instance, index) => instance.output().split('\n').filter((line) => line.startsWith('{')).map((line) => `${index} ${line}`)),
@@ -134,6 +143,19 @@ async function countRotations(databaseUrl: string): Promise<Pick<Report, 'rotati
   return { rotations, forced };
 }
 
+function createSignatureCount() {
+  const counts = new Map<string, { tokens: number; readonly kids: Set<string> }>();
+  return {
+    add: ({ alg, kid }: Minted) => {
+      const count = counts.get(alg) ?? { tokens: 0, kids: new Set() };
+      count.tokens += 1;
+      count.kids.add(kid);
+      counts.set(alg, count);
+    },
+    report: (): Report['signed'] => Object.fromEntries([...counts].map(([alg, { tokens, kids }]) => [alg, { tokens, keys: kids.size }])),
+  };
+}
+
 const MOST_TOLD = 30;
 
 function createFailureCount(disturbances: Disturbances) {
@@ -160,6 +182,10 @@ function createFailureCount(disturbances: Disturbances) {
   };
 }
 
+function mapValues<T>(record: Readonly<Record<string, T>>, pick: (value: T) => number): Record<string, number> {
+  return Object.fromEntries(Object.entries(record).map(([name, value]) => [name, pick(value)]));
+}
+
 /** One line for whoever reads the output of the tests. */
 export function summarize(reports: readonly Report[]): string {
   const add = (pick: (report: Report) => number) => reports.reduce((all, report) => all + pick(report), 0);
@@ -171,7 +197,7 @@ export function summarize(reports: readonly Report[]): string {
   return [
     `${add(({ rotations }) => sum(rotations))} rotations (${merge(({ rotations }) => rotations)}; ${add(({ forced }) => forced)} before all had fetched) in ${Math.round(Math.max(...reports.map(({ seconds }) => seconds)))} s on ${reports.length} cluster(s)`,
     `broken on purpose: ${merge(({ disturbed }) => disturbed)}`,
-    `${add(({ tokens }) => tokens)} tokens, ${add(({ verifications }) => verifications)} verifications, ${add(({ failedVerifications }) => failedVerifications)} failed`,
+    `${add(({ tokens }) => tokens)} tokens (${merge(({ signed }) => mapValues(signed, ({ tokens }) => tokens))}; keys that signed: ${merge(({ signed }) => mapValues(signed, ({ keys }) => keys))}), ${add(({ verifications }) => verifications)} verifications, ${add(({ failedVerifications }) => failedVerifications)} failed`,
     `${add(({ published }) => published.answers)} JWKS and discovery answers, ${add(({ published }) => published.faults.length)} faulty, at most ${Math.max(...reports.map(({ published }) => published.mostKeys))} keys`,
     `excused: ${merge(({ excused }) => excused)}; unexpected: ${add(({ unexpectedCount }) => unexpectedCount)}; sessions lost with an answer: ${add(({ sessionsLost }) => sessionsLost)}`,
     `fetches: ${merge(({ fetches }) => fetches)}`,

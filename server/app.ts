@@ -19,7 +19,7 @@ import { serveDocument } from './http/document.ts';
 import { fetchPublic as guardedFetch, type PublicFetch } from './http/guarded_fetch.ts';
 import { createFront, pathOf, type Group } from './http/front.ts';
 import { createHealth, type Health } from './http/health.ts';
-import { createLimiter, type Limiter, type LimiterOptions, type NetworkRule } from './http/limiter.ts';
+import { createLimiter, type Limiter, type LimiterOptions, type NetworkRule, type SharedAddressFault } from './http/limiter.ts';
 import { sendJson } from './http/reply.ts';
 import { createIssuer, ROUTES, type Facts, type Issuer, type ProviderEvents } from './issuer/issuer.ts';
 import { createKeys, type DiskSnapshot, type KeyEvents, type Keys } from './keys/keys.ts';
@@ -347,12 +347,16 @@ function createLimiterEvents(log: Log, metrics: Metrics): LimiterOptions['events
     },
     onSharedAddress: (fault) => {
       metrics.countAlarm('shared_address');
-      log.warn({ fault }, fault === 'untrusted_proxy'
-        ? 'requests come with X-Forwarded-For and VOUCH_TRUSTED_PROXIES is 0: if a proxy of yours sends it, everyone seems to share its address; set VOUCH_TRUSTED_PROXIES to the number of proxies'
-        : 'VOUCH_TRUSTED_PROXIES is set and requests come without X-Forwarded-For: everyone behind that proxy seems to share its address; have it send the header, or set VOUCH_TRUSTED_PROXIES=0');
+      log.warn({ fault }, SHARED_ADDRESS[fault]);
     },
   };
 }
+
+const SHARED_ADDRESS: Readonly<Record<SharedAddressFault, string>> = {
+  untrusted_proxy: 'requests come with X-Forwarded-For and VOUCH_TRUSTED_PROXIES is 0: if a proxy of yours sends it, everyone seems to share its address; set VOUCH_TRUSTED_PROXIES to the number of proxies',
+  missing_header: 'VOUCH_TRUSTED_PROXIES is set and requests come without X-Forwarded-For: everyone behind that proxy seems to share its address; have it send the header, or set VOUCH_TRUSTED_PROXIES=0',
+  too_few_trusted: 'nearly all requests seem to come from one address, and X-Forwarded-For has more entries than VOUCH_TRUSTED_PROXIES says: if that address is a proxy of yours (a CDN, a balancer), everyone seems to share its address; set VOUCH_TRUSTED_PROXIES to the number of all proxies',
+};
 
 function renderLimited(pages: Pages, seconds: number): string {
   return pages.renderErrorPage({

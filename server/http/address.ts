@@ -7,9 +7,13 @@ import { isIPv4, isIPv6 } from 'node:net';
  */
 export function readAddress(request: IncomingMessage, trustedProxies: number): string | undefined {
   if (trustedProxies === 0) return request.socket.remoteAddress;
-  const header = request.headers['x-forwarded-for'];
-  const entries = (Array.isArray(header) ? header.join(',') : (header ?? '')).split(',').map((entry) => entry.trim()).filter((entry) => entry !== '');
-  return entries.at(-trustedProxies) ?? request.socket.remoteAddress;
+  return readForwarded(request).at(-trustedProxies) ?? request.socket.remoteAddress;
+}
+
+/** What stands in X-Forwarded-For, whoever wrote it: the nearest proxy's entry last. */
+export function readForwarded({ headers }: Pick<IncomingMessage, 'headers'>): string[] {
+  const header = headers['x-forwarded-for'];
+  return (Array.isArray(header) ? header.join(',') : (header ?? '')).split(',').map((entry) => entry.trim()).filter((entry) => entry !== '');
 }
 
 /** How far two addresses are from each other, as far as addresses can say it. */

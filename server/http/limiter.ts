@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock } from '../lib/clock.ts';
 import { describeWait, type Allowance, type Limits } from '../lib/limits.ts';
-import { nameCaller, readAddress } from './address.ts';
+import { nameCaller, readAddress, readForwarded } from './address.ts';
 import type { Group } from './front.ts';
 import { sendJson } from './reply.ts';
 import { applyBrowserHeaders } from './security_headers.ts';
@@ -22,6 +22,9 @@ export interface NetworkRule {
   readonly allowance: Allowance;
 }
 
+/** A proxy that is not trusted, one that says nothing, or more of them than are trusted. */
+export type SharedAddressFault = 'untrusted_proxy' | 'missing_header' | 'too_few_trusted';
+
 export interface LimiterOptions {
   readonly limits: Limits;
   readonly rules: readonly NetworkRule[];
@@ -33,8 +36,8 @@ export interface LimiterOptions {
   readonly events: {
     /** Somebody is held up from now on. `who` is a network or an account. */
     onLimited(limited: { rule: string; who: string; seconds: number }): void;
-    /** Requests come in a way that makes many callers look like one. Said once. */
-    onSharedAddress(fault: 'untrusted_proxy' | 'missing_header'): void;
+    /** Requests come in a way that makes many callers look like one. Said once of each fault. */
+    onSharedAddress(fault: SharedAddressFault): void;
   };
 }
 
@@ -72,12 +75,15 @@ const GATHER_MS = 250;
 const MOST_KEPT = 10_000;
 /** So many requests that look wrong are no accident. */
 const SUSPICIOUS_REQUESTS = 50;
+/** Of so many requests so many from one caller are everybody's, if there are proxies that nobody trusts. */
+const LOOKED_AT = 500;
+const NEARLY_ALL = 475;
 
 export function createLimiter(options: LimiterOptions): Limiter {
   const { limits, rules, scale, trustedProxies, clock, renderLimitedPage, events } = options;
   /** Until when, in Unix milliseconds, by rule and who. */
   const heldUp = new Map<string, number>();
-  const watchAddresses = createAddressWatch(options);
+  const watches = [createAddressWatch(options), createCallerWatch(options)];
   const now = () => clock.now().getTime();
 
   const findWait = (rule: string, who: string) => {
@@ -113,7 +119,7 @@ export function createLimiter(options: LimiterOptions): Limiter {
 
   return {
     answer: (request, response, path) => {
-      watchAddresses(request);
+      for (const watch of watches) watch(request);
       const method = request.method ?? '';
       const fitting = rules.filter((rule) => rule.fits(method, path));
       if (fitting.length === 0) return false;
@@ -162,8 +168,10 @@ function refuse(request: IncomingMessage, response: ServerResponse, seconds: num
   response.end(renderLimitedPage(seconds));
 }
 
+type Watch = (request: IncomingMessage) => void;
+
 /** Limits by network are worth little, or hurt everybody, where a proxy's address is taken for the client's. */
-function createAddressWatch({ trustedProxies, events }: LimiterOptions): (request: IncomingMessage) => void {
+function createAddressWatch({ trustedProxies, events }: LimiterOptions): Watch {
   let suspicious = 0;
   const fault = trustedProxies === 0 ? 'untrusted_proxy' : 'missing_header';
   return ({ headers }) => {
@@ -172,5 +180,27 @@ function createAddressWatch({ trustedProxies, events }: LimiterOptions): (reques
     if ((headers['x-forwarded-for'] === undefined) === (trustedProxies === 0)) return;
     suspicious += 1;
     if (suspicious === SUSPICIOUS_REQUESTS) events.onSharedAddress(fault);
+  };
+}
+
+/**
+ * The same where more proxies stand in front than are trusted: the one that is next to the last, a CDN say, is then taken for
+ * everybody. It shows by one caller in nearly all requests, and entries in front of theirs; either alone is no sign.
+ */
+function createCallerWatch({ trustedProxies, events }: LimiterOptions): Watch {
+  let [isSaid, requests, alike] = [trustedProxies === 0, 0, 0];
+  let caller: string | undefined;
+  return (request) => {
+    if (isSaid) return;
+    requests += 1;
+    if (readForwarded(request).length > trustedProxies) {
+      const name = nameCaller(readAddress(request, trustedProxies));
+      caller ??= name;
+      if (name === caller) alike += 1;
+    }
+    if (requests < LOOKED_AT) return;
+    isSaid = alike >= NEARLY_ALL;
+    if (isSaid) events.onSharedAddress('too_few_trusted');
+    [requests, alike, caller] = [0, 0, undefined];
   };
 }

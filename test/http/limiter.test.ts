@@ -3,12 +3,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { decodeJwt } from 'jose';
 import { Redis } from 'ioredis';
+import { createLimiter } from '../../server/http/limiter.ts';
 import { createMemoryLimits, createRedisLimits } from '../../server/storage/limits.ts';
 import { createBrowser, enrol } from '../support/browser.ts';
 import { findFreePort } from '../support/free_port.ts';
 import { startTestIssuer, type TestIssuer } from '../support/issuer_in_process.ts';
 import { createCodeRequest, exchangeForm, postToken, signIn } from '../support/oauth.ts';
 import { testRedisUrl } from '../support/services.ts';
+import { createStillClock } from '../support/still_clock.ts';
 import { createSoftwarePasskey, type SoftwarePasskey } from '../support/software_passkey.ts';
 import { startUpstreamIssuer, UPSTREAM_CLIENT, type UpstreamIssuer } from '../support/upstream_issuer.ts';
 import { follow, openSignIn, visitUpstream } from '../support/upstream_visit.ts';
@@ -235,9 +237,9 @@ describe('the issuer', () => {
 
 describe('who seems to share one address', () => {
   const WARNING = /everyone .*seems to share its address/;
-  const ask = async (env: Record<string, string>, headers: Record<string, string>) => {
+  const ask = async (env: Record<string, string>, headers: Record<string, string>, count = 60) => {
     const issuer = await startTestIssuer(env);
-    for (let request = 0; request < 60; request += 1) await fetch(`${issuer.url}/login/nothing`, { headers });
+    for (let request = 0; request < count; request += 1) await fetch(`${issuer.url}/login/nothing`, { headers });
     const warnings = issuer.logged.filter((line) => typeof line === 'string' && WARNING.test(line));
     await issuer.close();
     return warnings;
@@ -248,6 +250,32 @@ describe('who seems to share one address', () => {
   test('behind a trusted proxy that says nothing, too', async () => {
     expect(await ask({ VOUCH_TRUSTED_PROXIES: '1' }, {})).toEqual([expect.stringContaining('have it send the header')]);
   });
+  const CDN = '198.51.100.1';
+  /** What is said of requests with these entries, of which the last is what the nearest proxy wrote. */
+  const watch = (requests: readonly string[][], trustedProxies: number) => {
+    const said: string[] = [];
+    const limiter = createLimiter({ limits: createMemoryLimits(), rules: [], scale: 1, trustedProxies, clock: createStillClock(), renderLimitedPage: () => '', events: { onLimited: () => undefined, onSharedAddress: (fault) => said.push(fault) } });
+    for (const entries of requests) limiter.answer({ method: 'GET', headers: { 'x-forwarded-for': entries.join(', ') }, socket: { remoteAddress: '10.0.0.1' } } as never, {} as never, '/');
+    return said;
+  };
+  const people = (count: number, make: (index: number) => string[]) => Array.from({ length: count }, (_, index) => make(index));
+  test.each<[string, string[][], number, string[]]>([
+    ['a CDN before the balancer, one trusted', people(500, (index) => [`203.0.113.${index % 250}`, CDN]), 1, ['too_few_trusted']],
+    ['the same, said once', people(2_000, (index) => [`203.0.113.${index % 250}`, CDN]), 1, ['too_few_trusted']],
+    ['the same after a quiet while', [...people(500, (index) => [`203.0.113.${index % 250}`]), ...people(500, (index) => [`203.0.113.${index % 250}`, CDN])], 1, ['too_few_trusted']],
+    ['nearly all by way of it', people(500, (index) => (index >= 475 ? ['203.0.113.9'] : ['203.0.113.1', CDN])), 1, ['too_few_trusted']],
+    ['not nearly all', people(500, (index) => (index >= 474 ? ['203.0.113.9'] : ['203.0.113.1', CDN])), 1, []],
+    ['fewer requests', people(499, () => ['203.0.113.1', CDN]), 1, []],
+    ['both trusted', people(1_000, (index) => [`203.0.113.${index % 250}`, CDN]), 2, []],
+    ['people who invent entries', people(1_000, (index) => ['10.0.0.1', `203.0.113.${index % 250}`]), 1, []],
+    ['one caller alone', people(1_000, () => ['203.0.113.1']), 1, []],
+  ])('where more proxies stand in front than are trusted: %s', (_what, requests, trusted, said) => {
+    expect(watch(requests, trusted)).toEqual(said);
+  });
+  test('is told to the operator there, too', async () => {
+    expect(await ask({ VOUCH_TRUSTED_PROXIES: '1' }, { 'X-Forwarded-For': `203.0.113.1, ${CDN}` }, 510)).toEqual([expect.stringContaining('to the number of all proxies')]);
+  });
+
   test('and nothing is said where all is well', async () => {
     expect(await ask({}, {})).toEqual([]);
     expect(await ask({ VOUCH_TRUSTED_PROXIES: '1' }, { 'X-Forwarded-For': '203.0.113.1' })).toEqual([]);

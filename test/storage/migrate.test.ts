@@ -58,6 +58,19 @@ describe('our migrations', () => {
     expect(await readHistory()).toEqual(OUR_NAMES.map((migration_name) => ({ migration_name, finished: true, rolled_back: false, steps: 1 })));
   });
 
+  test('say of artifacts that are there already whose they are, whatever a client put into them', async () => {
+    const NAME = '20261128120000_artifact_accounts';
+    const before = Object.fromEntries(OUR_NAMES.filter((name) => name < NAME).map((name) => [name, readFileSync(join(OURS, name, 'migration.sql'), 'utf8')]));
+    await migrate(await connect(), writeMigrations(before));
+    const id = '01a20d4b-b6fe-7790-8f0b-fca3b0dad444';
+    const payloads: [string, object][] = [
+      ['Grant', { accountId: id }], ['DeviceCode', { params: { scope: 'a\u0000b' }, accountId: id }], ['AuthorizationCode', { state: `"accountId":"${id.replace('01a', '02b')}"`, accountId: id }], ['DeviceCode', { userCode: 'X' }], ['Other', { accountId: id }],
+    ];
+    for (const [index, [model, payload]] of payloads.entries()) await query(url, 'INSERT INTO oidc_artifacts (model, id, payload) VALUES ($1, $2, $3)', [model, String(index), JSON.stringify(payload)]);
+    await migrate(await connect(), OURS);
+    expect((await query(url, 'SELECT account_id FROM oidc_artifacts ORDER BY id')).map((row) => row.account_id)).toEqual([id, id, id, null, null]);
+  });
+
   test('are applied once by three at once', async () => {
     const sessions = await Promise.all([connect(), connect(), connect()]);
     const applied = await Promise.all(sessions.map((session) => migrate(session, OURS)));

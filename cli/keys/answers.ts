@@ -60,6 +60,8 @@ export interface Verifier {
   readonly family: string;
   readonly network: string;
   readonly lastFetchAt: number;
+  /** Between two fetches; undefined while nothing can be said of it. */
+  readonly meanIntervalSeconds: number | undefined;
   readonly lastVersion: bigint;
   readonly fetches: number;
   readonly notModified: number;
@@ -114,7 +116,7 @@ export const readVerifiers = (fields: Fields): readonly Verifier[] => readAnswer
   const verifier = asFields(item, 'a verifier');
   return {
     family: takeText(verifier, 'family'), network: takeText(verifier, 'network'),
-    lastFetchAt: takeInstant(verifier, 'last_fetch_at'), lastVersion: takeVersion(verifier, 'last_version'),
+    lastFetchAt: takeInstant(verifier, 'last_fetch_at'), meanIntervalSeconds: takeNullable(verifier, 'mean_interval_seconds', takeNumber), lastVersion: takeVersion(verifier, 'last_version'),
     fetches: takeNumber(verifier, 'fetches'), notModified: takeNumber(verifier, 'not_modified'), isKnown: takeBoolean(verifier, 'is_known'),
     lacks: takeList(verifier, 'lacks', readText),
   };

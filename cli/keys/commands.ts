@@ -51,7 +51,7 @@ export function addKeys(program: Command, input: ProgramInput): void {
       const { showHistory } = await import('./reports.ts');
       await showHistory(await connect(options), { limit, isJson: options.json === true });
     });
-  add('verifiers', 'Show who fetches the keys, and which keys they cannot have yet.', 'vouch keys verifiers --json')
+  add('verifiers', 'Show who fetches the keys, how often, and which keys they cannot have yet.', 'vouch keys verifiers --json')
     .action(async (options: Common) => {
       const { showVerifiers } = await import('./reports.ts');
       await showVerifiers(await connect(options), options.json === true);

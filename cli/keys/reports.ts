@@ -17,7 +17,7 @@ export async function showHistory(api: AdminApi, { limit, isJson }: { limit: num
   await printReport(renderTable(['AT', 'VERSION', 'RING', 'WHAT', 'KID', 'BY', 'WHY'], rows));
 }
 
-/** Prints who fetches the JWKS, and which keys they cannot have yet. */
+/** Prints who fetches the JWKS, how often, and which keys they cannot have yet. */
 export async function showVerifiers(api: AdminApi, isJson: boolean): Promise<void> {
   const answer = await api.get('/keys/verifiers');
   const verifiers = readVerifiers(answer);
@@ -26,9 +26,9 @@ export async function showVerifiers(api: AdminApi, isJson: boolean): Promise<voi
     return;
   }
   const { now } = readOverview(await api.get('/keys'));
-  const rows = verifiers.map(({ family, network, lastFetchAt, lastVersion, fetches, notModified, isKnown, lacks }) =>
-    [family, network, `${formatDuration(now - lastFetchAt)} ago`, String(lastVersion), `${fetches} (${notModified} unchanged)`, isKnown ? 'yes' : 'no', lacks.length === 0 ? '-' : joinSome(lacks)]);
-  const table = renderTable(['FAMILY', 'NETWORK', 'LAST FETCH', 'VERSION', 'FETCHES', 'WAITED FOR', 'LACKS'], rows);
+  const rows = verifiers.map(({ family, network, lastFetchAt, meanIntervalSeconds, lastVersion, fetches, notModified, isKnown, lacks }) =>
+    [family, network, `${formatDuration(now - lastFetchAt)} ago`, meanIntervalSeconds === undefined ? '-' : formatDuration(meanIntervalSeconds * 1000), String(lastVersion), `${fetches} (${notModified} unchanged)`, isKnown ? 'yes' : 'no', lacks.length === 0 ? '-' : joinSome(lacks)]);
+  const table = renderTable(['FAMILY', 'NETWORK', 'LAST FETCH', 'MEAN INTERVAL', 'VERSION', 'FETCHES', 'WAITED FOR', 'LACKS'], rows);
   await printReport(verifiers.length === 0 ? 'Nobody has fetched the JWKS yet.' : table);
 }
 

@@ -19,7 +19,7 @@ export function createKeyRoutes({ keys, audit, clock }: { keys: KeyAdministratio
   return [
     route({ method: 'get', path: '/keys', name: 'key.list', summary: 'The rings, their keys, what happens next, and the instances', demand: READ, handle: async () => presentOverview(await keys.overview()) }),
     route({
-      method: 'get', path: '/keys/verifiers', name: 'key.verifiers', summary: 'Who fetches the keys, and which they cannot have yet', demand: READ,
+      method: 'get', path: '/keys/verifiers', name: 'key.verifiers', summary: 'Who fetches the keys, how often, and which they cannot have yet', demand: READ,
       handle: async () => ({ verifiers: (await keys.verifiers()).map(presentVerifier) }),
     }),
     route({

@@ -44,8 +44,15 @@ export function presentKey({ kid, ring, state, createdAt, publishedVersion, acti
   };
 }
 
-export function presentVerifier({ family, network, lastFetchAt, lastVersion, fetches, notModified, isKnown, lacks }: VerifierOverview) {
-  return { family, network, last_fetch_at: lastFetchAt.toISOString(), last_version: lastVersion.toString(), fetches, not_modified: notModified, is_known: isKnown, lacks };
+export function presentVerifier(verifier: VerifierOverview) {
+  const { family, network, lastFetchAt, lastVersion, fetches, notModified, isKnown, lacks } = verifier;
+  return { family, network, last_fetch_at: lastFetchAt.toISOString(), mean_interval_seconds: findMeanInterval(verifier), last_version: lastVersion.toString(), fetches, not_modified: notModified, is_known: isKnown, lacks };
+}
+
+/** In whole seconds; null while all its fetches came at once, by the instants at which they were counted. */
+function findMeanInterval({ firstFetchAt, lastFetchAt, fetches }: VerifierOverview): number | null {
+  const spanMs = lastFetchAt.getTime() - firstFetchAt.getTime();
+  return spanMs > 0 && fetches > 1 ? Math.round(spanMs / 1000 / (fetches - 1)) : null;
 }
 
 export function presentMoves(moves: readonly Move[]) {

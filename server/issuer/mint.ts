@@ -4,7 +4,7 @@ import type { KeySnapshot } from '../keys/keys.ts';
 import { Unavailable } from '../lib/errors.ts';
 import { ACCESS_TOKEN_TYP } from '../oauth2/vocabulary.ts';
 import type { Audience } from '../audiences/audiences.ts';
-import { lintFederationClaims, type AccessClaims, type FederationClaims } from './claims.ts';
+import { lintAccessClaims, lintFederationClaims, type AccessClaims, type FederationClaims } from './claims.ts';
 
 export interface Minted {
   readonly token: string;
@@ -32,7 +32,9 @@ export async function mintFederationToken(claims: FederationClaims, audience: Au
 }
 
 /** The same for an access token (RFC 9068). */
-export function mintAccessToken(claims: AccessClaims, audience: Audience, circumstances: Circumstances, { keys, audit }: MintDependencies): Promise<Minted> {
+export async function mintAccessToken(claims: AccessClaims, audience: Audience, circumstances: Circumstances, { issuer, keys, audit }: MintDependencies): Promise<Minted> {
+  const faults = lintAccessClaims({ ...claims }, audience, issuer);
+  if (faults.length > 0) throw new TypeError(`an access token was not signed: ${faults.join('; ')}`);
   return sign(ACCESS_TOKEN_TYP, 'access_token', claims, audience, circumstances, { keys, audit });
 }
 

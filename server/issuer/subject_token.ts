@@ -24,6 +24,9 @@ export interface Subject {
 /** RFC 8693 4.1: the outermost acts now, those within acted before. */
 export type Actor = Readonly<{ sub: string; vouch_uid: string; act?: Actor | undefined }>;
 
+/** How many may have acted for each other before a chain says nothing any more. */
+export const LONGEST_CHAIN = 4;
+
 /** Instances may disagree about the time by this much; more is an alarm and not a tolerance. */
 const SKEW_SECONDS = 5;
 

@@ -10,7 +10,7 @@ import { TOKEN_TYPE } from '../oauth2/vocabulary.ts';
 import { describeAccessToken, describeFederationToken } from './claims.ts';
 import { InsufficientUserAuthentication, TooMany } from './failure.ts';
 import { mintAccessToken, mintFederationToken } from './mint.ts';
-import { verifyAccessToken, verifyIdToken, type Actor, type Subject } from './subject_token.ts';
+import { LONGEST_CHAIN, verifyAccessToken, verifyIdToken, type Actor, type Subject } from './subject_token.ts';
 
 /*
  * Token exchange (RFC 8693) in five phases, each of which takes only what the one before made: read, verify the subject,
@@ -124,9 +124,6 @@ interface Parties {
   readonly subject: Subject;
   readonly actor: Subject | undefined;
 }
-
-/** How many may have acted for each other before a chain says nothing any more. */
-const LONGEST_CHAIN = 4;
 
 function verifyParties({ subject: presented, actor: presentedActor }: ExchangeRequest, { issuer, keys, clientId, arrivedAt }: ExchangeDependencies, facts: Facts): Parties {
   const now = toUnixSeconds(arrivedAt);

@@ -29,6 +29,7 @@ export interface VerifierOverview {
   readonly id: string;
   readonly family: string;
   readonly network: string;
+  readonly firstFetchAt: Date;
   readonly lastFetchAt: Date;
   readonly lastVersion: bigint;
   readonly fetches: number;

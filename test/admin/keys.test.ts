@@ -182,6 +182,9 @@ describe('what', () => {
       await new Promise((resolve) => setTimeout(resolve, 100));
       listed = (await ask('GET', '/keys/verifiers', token)).body.verifiers.find(({ family }) => family === 'Go-http-client');
     }
-    expect(listed).toMatchObject({ network: '127.0.0.0/24', is_known: true, fetches: 3, lacks: [] });
+    expect(listed).toMatchObject({ network: '127.0.0.0/24', mean_interval_seconds: null, is_known: true, fetches: 3, lacks: [] });
+    // Once more, a thousand seconds after the first.
+    await query(issuer.databaseUrl, "UPDATE verifiers SET first_fetch_at = last_fetch_at - interval '1000 seconds', fetches = 4 WHERE family = 'Go-http-client'");
+    expect((await ask('GET', '/keys/verifiers', token)).body.verifiers).toContainEqual(expect.objectContaining({ family: 'Go-http-client', mean_interval_seconds: 333 }));
   });
 });

@@ -169,8 +169,11 @@ describe('what it says and does', () => {
     for (let fetchCount = 0; fetchCount < 3; fetchCount += 1) await fetch(`${issuer.url}/oauth/jwks`, { headers: { 'user-agent': 'Go-http-client/2.0' } });
     let stdout = '';
     for (let look = 0; look < 10 && !stdout.includes('Go-http-client'); look += 1) ({ stdout } = await keys(['verifiers']));
-    expect(stdout).toMatch(/^ {2}FAMILY +NETWORK +LAST FETCH +VERSION +FETCHES +WAITED FOR +LACKS\n/);
-    expect(stdout).toMatch(/Go-http-client +127\.0\.0\.0\/24 +\d+ s ago +\d+ +3 \(0 unchanged\) +yes +-\n/);
+    expect(stdout).toMatch(/^ {2}FAMILY +NETWORK +LAST FETCH +MEAN INTERVAL +VERSION +FETCHES +WAITED FOR +LACKS\n/);
+    expect(stdout).toMatch(/Go-http-client +127\.0\.0\.0\/24 +\d+ s ago +(-|\d+ s) +\d+ +3 \(0 unchanged\) +yes +-\n/);
+    // Two more, ten hours after the first.
+    await query(issuer.databaseUrl, "UPDATE verifiers SET first_fetch_at = last_fetch_at - interval '10 hours', fetches = 5 WHERE family = 'Go-http-client'");
+    expect((await keys(['verifiers'])).stdout).toMatch(/Go-http-client +127\.0\.0\.0\/24 +\d+ s ago +2 h 30 min +\d+ +5 /);
     expect((JSON.parse((await keys(['verifiers', '--json'])).stdout) as Listed).verifiers.map(({ family }) => family)).toContain('Go-http-client');
   });
 

@@ -51,7 +51,7 @@ test('granted is never more than requested, never more than allowed, and always 
       const registered = { ...record, name: 'https://api.example', preset: 'custom', algorithm: 'ES256', revision: 1, isConfigured: false } as Audience;
       const account: Account = { id: ADA, kind: 'person', email: 'ada@example.com', isEmailVerified: false, name: 'Ada', role: 'member', status: 'active', createdAt: new Date(0), ownerId: undefined, groups, hostedDomain };
       const own = { ...registered, name: ISSUER, kind: 'federation', allow: ['people'], deny: [], clients: [], isEnabled: true, maxAuthAgeSeconds: undefined, scopes: [] } as Audience;
-      const token = await signJws({ alg: 'ES256', kid: 'k', typ: 'at+jwt' }, { iss: ISSUER, sub: ADA, iat: NOW - 20, jti: 'j', grant_id: 'g', ...claims }, privateKey);
+      const token = await signJws({ alg: 'ES256', kid: 'k', typ: 'at+jwt' }, { iss: ISSUER, sub: ADA, iat: NOW - 20, jti: 'j', grant_id: 'g'.repeat(43), ...claims }, privateKey);
       const kept: AuditEntry[] = [];
       const facts = {};
       const answer = await exchangeToken({ subject_token: token, subject_token_type: ACCESS, ...asked }, {

@@ -87,6 +87,6 @@ export function readWitness({ auth_time: authTime, iat, amr }: UpstreamClaims, n
   return {
     authTime: Math.min(said ?? iat, now),
     saysWhen: said !== undefined,
-    amr: methods.filter((method) => typeof method === 'string').filter((method) => METHODS.has(method)),
+    amr: [...new Set(methods.filter((method) => typeof method === 'string').filter((method) => METHODS.has(method)))],
   };
 }

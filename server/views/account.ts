@@ -155,8 +155,8 @@ function sessionSection(sessions: readonly SessionRow[]): Html {
 ${sessions.length > 0 && html`<ul class="rows" aria-labelledby="sessions">
 ${sessions.map(sessionRow)}</ul>`}
 ${!sessions.some(({ kind }) => kind === 'sessions') && html`<p class="aside">${account.noSessions}</p>`}
-<form method="post" action="${PATH}/sessions/end"><button class="button" type="submit" aria-describedby="end-all">${account.endAll}</button>
-<p class="aside" id="end-all">${account.endAllNote}</p></form>`;
+<p class="aside" id="end-all">${account.endAllNote}</p>
+<form method="post" action="${PATH}/sessions/end"><button class="button" type="submit" aria-describedby="end-all">${account.endAll}</button></form>`;
 }
 
 function sessionRow({ kind, key, client, device, ip, isNear, isHere, startedAt, usedAt, endsAt }: SessionRow): Html {

@@ -243,7 +243,7 @@ export const texts = {
     until: (at: Html): Html => html`Ends ${at}`,
     end: 'End',
     endAll: 'End all but this browser',
-    endAllNote: 'Also takes back what you allowed a device or an application that has not used it yet.',
+    endAllNote: 'To end all also takes back what you allowed a device or an application that has not used it yet.',
     ended: {
       reuse: ({ client, device, at }: EndedSession): Html => html`A session of ${client}${device !== undefined && html` on ${device}`} was ended on ${at}, because its token came twice: somebody may have had a copy. If you cannot explain it, have that machine looked at.`,
       admin: ({ client, device, at }: EndedSession): Html => html`A session of ${client}${device !== undefined && html` on ${device}`} was ended by an administrator on ${at}.`,

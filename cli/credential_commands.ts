@@ -72,7 +72,7 @@ function addIdToken(credential: Command, input: ProgramInput): void {
     .addHelpText('after', REFRESH)
     .action(async (options: SourceOptions & { audience?: string; json?: boolean; outputFile?: string; refresh?: boolean }) => {
       const isKept = options.refresh === true;
-      const [{ provideIdToken }, source] = await Promise.all([import('./credential.ts'), createSource(input, options, isKept)]);
+      const [{ provideIdToken }, source] = await Promise.all([import('./credential.ts'), createSource(input, options, !isKept)]);
       await provideIdToken(source, { audience: options.audience, isJson: options.json === true, path: options.outputFile, isKept, clock: input.clock });
     });
 }

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { describe, type ProgramInput } from './command.ts';
 import { CliError } from './errors.ts';
 import { guessShell, isShellName, SHELLS, type ShellName } from './shells.ts';
-import { addServiceAccountOption, createProviderUse, type SourceOptions } from './source_option.ts';
+import { addServiceAccountOption, createCredentialUse, type SourceOptions } from './source_option.ts';
 
 interface Options extends SourceOptions {
   readonly type?: readonly string[];
@@ -24,7 +24,7 @@ export function addEnv(program: Command, input: ProgramInput): void {
     .action(async (options: Options & { shell?: string }) => {
       const shell = readShell(options.shell) ?? guessShell(environment.shell, process.platform);
       const { printVariables } = await import('./env.ts');
-      await printVariables(await createProviderUse(input, options), { types: requireTypes(options, 'eval "$(vouch env --type anthropic)"'), audience: options.audience, shell, present: environment.variables });
+      await printVariables(await createCredentialUse(input, options), { types: requireTypes(options, 'eval "$(vouch env --type anthropic)"'), audience: options.audience, shell, present: environment.variables });
     });
 }
 
@@ -38,7 +38,7 @@ export function addExec(program: Command, input: ProgramInput, endWith: (status:
     .passThroughOptions()
     .action(async (words: string[], options: Options & { refresh?: boolean }) => {
       const { requireCommand, runWithCredentials } = await import('./exec/exec.ts');
-      endWith(await runWithCredentials(await createProviderUse(input, options), {
+      endWith(await runWithCredentials(await createCredentialUse(input, options), {
         types: requireTypes(options, 'vouch exec --type anthropic -- python app.py'), audience: options.audience, command: requireCommand(words), isKeptFresh: options.refresh === true, present: input.environment.variables,
       }));
     });

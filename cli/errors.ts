@@ -50,9 +50,9 @@ export class CliError extends Error {
 }
 
 /** Says that there is no usable session, and why where that is known; exit status 3. */
-export function createNotSignedIn(reason?: string): CliError {
+export function createNotSignedIn(reason?: string, moreHints: readonly string[] = []): CliError {
   const message = reason === undefined ? 'not signed in' : `not signed in: ${reason}`;
-  return new CliError('notSignedIn', message, { hints: ['run `vouch login`'] });
+  return new CliError('notSignedIn', message, { hints: ['run `vouch login`', ...moreHints] });
 }
 
 /** Reads the `code` that Node puts on its system errors. */

@@ -63,7 +63,7 @@ function createRefusal(refusal: Refused, issuer: string): CliError {
     return new FreshSignInNeeded(issuer, quoteRefusal(refusal), readMaxAge((refusal.cause as { max_age?: unknown } | undefined)?.max_age), { cause: refusal });
   }
   const hints = HINTS[refusal.error] ?? [];
-  return new IssuerRefusal(refusal.error, `the issuer ${issuer} refused: ${quoteRefusal(refusal)}`, { hints, cause: refusal });
+  return new IssuerRefusal(refusal.error, `the issuer ${issuer} refused: ${quoteRefusal(refusal)}`, { hints, cause: refusal, description: refusal.error_description === undefined ? undefined : quoteSafely(refusal.error_description) });
 }
 
 function quoteRefusal({ error, error_description: description }: Refused): string {

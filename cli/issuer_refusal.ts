@@ -4,11 +4,14 @@ import { CliError, type CliErrorOptions } from './errors.ts';
 /** A refusal by the issuer that keeps its OAuth error code (RFC 6749 4.1.2.1, 5.2; RFC 8693 2.2.2). */
 export class IssuerRefusal extends CliError {
   readonly code: string;
+  /** `error_description`, safe to print. */
+  readonly description: string | undefined;
 
-  constructor(code: string, message: string, options: CliErrorOptions) {
+  constructor(code: string, message: string, options: CliErrorOptions & { readonly description?: string | undefined }) {
     super('refused', message, options);
     this.name = 'IssuerRefusal';
     this.code = code;
+    this.description = options.description;
   }
 }
 
@@ -47,6 +50,12 @@ export function findMaxAge(headers: Headers): number | undefined {
 /** A refresh token that the issuer no longer takes means that the session is over (RFC 6749 5.2). */
 export function isSessionOver(thrown: unknown): boolean {
   return thrown instanceof IssuerRefusal && thrown.code === 'invalid_grant';
+}
+
+/** Why a session is over, where a person must hear of it: somebody else may have a copy of its refresh token. */
+export function findAlarm(thrown: unknown): string | undefined {
+  const description = thrown instanceof IssuerRefusal ? thrown.description : undefined;
+  return description !== undefined && /\bwas used before\b/.test(description) ? description : undefined;
 }
 
 /** Whether the issuer refused the subject token itself: it may have ended the session before that token expired. */

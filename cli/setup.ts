@@ -33,7 +33,7 @@ export async function checkSetup(use: ProviderUse, { provider, values, profile }
   const url = provider.locate(parameters, use.places);
   printNote(`The values are well-formed. Trying one exchange at ${url} ...`);
   await use.source.identify();
-  const { expiresAt } = await mintAndExchange(use, { provider, parameters, url, audience: parameters['audience'] });
+  const { expiresAt } = await use.source.withFreshSignIn(() => mintAndExchange(use, { provider, parameters, url, audience: parameters['audience'] }));
   const life = expiresAt === undefined ? '' : ` for ${formatDuration(expiresAt - use.clock())}`;
   printNote(`It works: ${provider.label} gave a credential${life}. ${isGiven ? 'Nothing was recorded: run this again without --check.' : ''}`.trimEnd());
 }

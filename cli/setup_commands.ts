@@ -4,7 +4,7 @@ import { describe, type ProgramInput } from './command.ts';
 import { CliError } from './errors.ts';
 import { nameFlag, type Provider } from './providers/provider.ts';
 import { PROVIDERS } from './providers/providers.ts';
-import { addServiceAccountOption, createProviderUse } from './source_option.ts';
+import { addServiceAccountOption, createCredentialUse } from './source_option.ts';
 
 type Options = Readonly<Record<string, string | boolean | undefined>>;
 
@@ -30,7 +30,7 @@ function addProviderSetup(setup: Command, provider: Provider, input: ProgramInpu
       if (source.serviceAccount !== undefined && options['check'] !== true) throw new CliError('usage', '--service-account goes with --check only', { hints: ['setting up asks nobody, and is the same for people and jobs'] });
       const { checkSetup, setUpProvider } = await import('./setup.ts');
       const request = { provider, values: nameValues(provider, command, options), profile: options['profile'] as string | undefined };
-      if (options['check'] === true) await checkSetup(await createProviderUse(input, source), request);
+      if (options['check'] === true) await checkSetup(await createCredentialUse(input, source), request);
       else await setUpProvider(input.home, { ...request, isForced: options['force'] === true });
     });
 }

@@ -21,8 +21,10 @@ export function passSignalsTo(pass: (signal: NodeJS.Signals) => void): () => voi
   const isOnTerminal = process.stdin.isTTY;
   const listeners = PASSED.filter((signal) => process.platform !== 'win32' || signal !== 'SIGUSR1').map((signal) => {
     const listener = (): void => { if (!isOnTerminal || !FROM_TERMINAL.includes(signal)) pass(signal); };
-    for (const old of process.listeners(signal)) process.off(signal, old);
+    const former = process.listeners(signal);
+    // First on, then off: with nobody listening in between, Node drops a signal that has just come, and nobody ever hears of it.
     process.on(signal, listener);
+    for (const old of former) process.off(signal, old);
     return [signal, listener] as const;
   });
   return () => { for (const [signal, listener] of listeners) process.off(signal, listener); };

@@ -15,25 +15,20 @@ export function addServiceAccountOption(command: Command, about = 'for a job wit
   return command.option('--service-account <KEYFILE>', about);
 }
 
-/** Whose token it is. A loop that runs for days opens no browser by itself. */
-export async function createSource(input: ProgramInput, { serviceAccount }: SourceOptions, isForLong = false): Promise<TokenSource> {
+/** Whose token it is. What runs for days, or only looks, opens no browser by itself (`isAsking` false). */
+export async function createSource(input: ProgramInput, { serviceAccount }: SourceOptions, isAsking = true): Promise<TokenSource> {
   if (serviceAccount === '') throw new CliError('usage', '--service-account must name a key file');
   if (serviceAccount !== undefined) {
     const { createServiceSource } = await import('./service_accounts/source.ts');
     return createServiceSource({ path: serviceAccount, expectedIssuer: input.environment.issuer, clock: input.clock });
   }
   const use = createSessionUse(input);
-  return createSessionSource({ ...use, signInAgain: isForLong ? undefined : createNextSignIn(input, use) });
+  return createSessionSource({ ...use, signInAgain: isAsking ? createNextSignIn(input, use) : undefined });
 }
 
 /** What obtains a credential of a provider for whom the options name. */
-export async function createCredentialUse(input: ProgramInput, options: SourceOptions, isForLong = false): Promise<ProviderUse> {
-  return { ...createPlace(input), source: await createSource(input, options, isForLong) };
-}
-
-/** The same, for the commands that open no browser by themselves. */
-export function createProviderUse(input: ProgramInput, options: SourceOptions): Promise<ProviderUse> {
-  return createCredentialUse(input, options, true);
+export async function createCredentialUse(input: ProgramInput, options: SourceOptions, isAsking = true): Promise<ProviderUse> {
+  return { ...createPlace(input), source: await createSource(input, options, isAsking) };
 }
 
 /** The issuer whose tokens the options mean: the key file's, else the session's, else the one that a sign-in would go to. Throws `CliError` (configuration). */
@@ -54,7 +49,7 @@ function createPlace({ home, clock, environment }: ProgramInput): Omit<ProviderU
   return { home, clock, places: { anthropicBaseUrl: environment.anthropicBaseUrl } };
 }
 
-/** What signs in again at the session's issuer, where a person is at the terminal; undefined in a script. */
+/** What signs in again at the session's issuer, where a person is at the terminal; undefined in a script. Standard output does not count: `vouch env` is evaluated. */
 function createNextSignIn({ environment }: ProgramInput, use: SessionUse): ((maxAgeSeconds: number) => Promise<void>) | undefined {
   if (!process.stdin.isTTY || !process.stderr.isTTY) return undefined;
   return async (maxAgeSeconds) => {

@@ -16,6 +16,8 @@ export interface TokenSource {
   readonly idToken: (audience: string | undefined) => Promise<string>;
   /** Runs the work, and once more after a sign-in where the issuer asks for a fresh one and a person is there to give it. */
   readonly withFreshSignIn: <T>(work: () => Promise<T>) => Promise<T>;
+  /** The same for what goes on by itself, later: it asks no person for anything. */
+  readonly unattended: () => TokenSource;
 }
 
 /** Whose tokens they are: what is kept for one is not for another. Each sign-in has an id of its own. */
@@ -48,6 +50,7 @@ export function createSessionSource(input: SessionSourceInput): TokenSource {
     },
     idToken: (audience) => exchangeSession(input, audience),
     withFreshSignIn: (work) => withFreshSignIn(input, work),
+    unattended: () => createSessionSource({ ...input, signInAgain: undefined }),
   };
 }
 

@@ -4,7 +4,7 @@ import { normaliseUrl } from './formats.ts';
 import { withFileLock, type Home } from './home.ts';
 import type { Issuer } from './issuer.ts';
 import { decodeClaims } from './jwt.ts';
-import { isSessionOver } from './issuer_refusal.ts';
+import { findAlarm, isSessionOver } from './issuer_refusal.ts';
 import { readSession, removeSession, writeSession, type Session } from './session.ts';
 import { holdSignals } from './signals.ts';
 import { formatInstant, type Clock } from './time.ts';
@@ -86,7 +86,9 @@ async function refreshSession({ home, connect }: SessionUse, session: Session): 
     } catch (error) {
       if (!isSessionOver(error)) throw error;
       await removeSession(home);
-      throw createNotSignedIn('the issuer has ended the session');
+      const alarm = findAlarm(error);
+      if (alarm === undefined) throw createNotSignedIn('the issuer has ended the session');
+      throw createNotSignedIn(alarm, [`see who else is signed in as you: ${session.issuer}/login/account`]);
     }
   });
 }

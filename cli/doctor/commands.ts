@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { describe, type ProgramInput } from '../command.ts';
 import { CliError } from '../errors.ts';
-import { addServiceAccountOption, createProviderUse, createSource, findIssuer, type SourceOptions } from '../source_option.ts';
+import { addServiceAccountOption, createCredentialUse, createSource, findIssuer, type SourceOptions } from '../source_option.ts';
 import type { ClaimCondition, Rule } from './rule.ts';
 
 interface DoctorOptions extends SourceOptions {
@@ -47,7 +47,7 @@ export function addDoctor(program: Command, input: ProgramInput): void {
       const [{ examine }, { findTarget, TARGETS }, { lookup }] = await Promise.all([import('./doctor.ts'), import('./targets.ts'), import('node:dns/promises')]);
       const target = name === undefined ? undefined : findTarget(name);
       if (name !== undefined && target === undefined) throw new CliError('usage', 'there is no such provider', { hints: [`the providers are ${TARGETS.map((known) => known.name).join(', ')}`] });
-      const use = await createProviderUse(input, options);
+      const use = await createCredentialUse(input, options, false);
       await examine({
         use, issuer: await findIssuer(input, options, use.source), variables: input.environment.variables, readStdin,
         resolve: async (host) => (await lookup(host, { all: true })).map(({ address }) => address),
@@ -76,7 +76,7 @@ export function addExplain(program: Command, input: ProgramInput): void {
     .option('--json', 'as JSON');
   addServiceAccountOption(command)
     .action(async (given: string | undefined, options: SourceOptions & { audience?: string; offline?: boolean; json?: boolean }) => {
-      const [{ explainToken }, source] = await Promise.all([import('./explain.ts'), createSource(input, options, true)]);
+      const [{ explainToken }, source] = await Promise.all([import('./explain.ts'), createSource(input, options, false)]);
       const token = given === '-' ? await readStdin() : given ?? await source.idToken(options.audience);
       const issuer = await findIssuer(input, options, source);
       await explainToken({ token, issuer, isOffline: options.offline === true, isJson: options.json === true, clock: input.clock });

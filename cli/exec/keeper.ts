@@ -9,6 +9,7 @@ import { listFolder, writePrivateFile } from '../home.ts';
 import { printNote } from '../output.ts';
 import { obtainCredential, type ProviderUse } from '../provider_credential.ts';
 import { takeToken, type Credential, type Variables } from '../providers/provider.ts';
+import type { TokenSource } from '../token_source.ts';
 import type { ObtainedType } from '../types.ts';
 import { arrange, type Arrangement } from './arrangements.ts';
 
@@ -24,7 +25,7 @@ export interface Keeper {
   readonly stop: () => Promise<void>;
 }
 
-/** Writes the files and renews them from now on. Throws what the first writing throws. */
+/** Writes the files and renews them from now on; a person is asked to sign in, if at all, only for the first. Throws what the first writing throws. */
 export async function keepFresh(use: ProviderUse, all: readonly ObtainedType[]): Promise<Keeper> {
   const folder = join(use.home.path, 'run', `${process.pid}-${randomBytes(6).toString('hex')}`);
   await removeAbandoned(join(use.home.path, 'run'));
@@ -55,7 +56,8 @@ interface Kept {
 async function keepType(use: ProviderUse, type: ObtainedType, folder: string): Promise<Kept> {
   const arrangement = arrange(type, folder, use);
   for (const [path, text] of Object.entries(arrangement.files)) await writePrivateFile(path, text);
-  const credential = arrangement.credential === undefined ? undefined : await keepCredential(use, type, arrangement.credential);
+  const unattended = { ...use, source: use.source.unattended() };
+  const credential = arrangement.credential === undefined ? undefined : await keepCredential(unattended, type, arrangement.credential);
   const idToken = arrangement.idToken === undefined ? undefined : await keepIdToken(use, type, arrangement.idToken, credential);
   return {
     name: type.name,
@@ -107,19 +109,20 @@ function chooseRenewal({ expiresAt }: Credential, now: number): number {
 
 /** Renewed at half of its life, and at once when an SDK has made an exchange with it, which shows in the credential's file. */
 async function keepIdToken(use: ProviderUse, { audience }: ObtainedType, { path }: NonNullable<Arrangement['idToken']>, credential: KeptCredential | undefined): Promise<{ renewIfDue: () => Promise<void> }> {
-  const mint = async (): Promise<number> => {
+  const mint = async (source: TokenSource): Promise<number> => {
     const askedAt = use.clock();
-    const token = await use.source.idToken(audience);
+    const token = await source.withFreshSignIn(() => source.idToken(audience));
     await writePrivateFile(path, token);
     const { exp } = decodeClaims(token) ?? {};
     return askedAt + Math.max(30_000, (typeof exp === 'number' ? exp * 1000 - askedAt : 0) / 2);
   };
-  let dueAt = await mint();
+  let dueAt = await mint(use.source);
+  const unattended = use.source.unattended();
   return {
     renewIfDue: async () => {
       const isUsed = (await credential?.findForeign()) !== undefined;
       if (isUsed) dueAt = 0;
-      if (use.clock() >= dueAt) dueAt = await mint();
+      if (use.clock() >= dueAt) dueAt = await mint(unattended);
     },
   };
 }

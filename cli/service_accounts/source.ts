@@ -27,7 +27,7 @@ export function createServiceSource(input: ServiceSourceInput): TokenSource {
       throw describeServiceRefusal(error, keyFile, input.path, audience);
     }
   };
-  return {
+  const source: TokenSource = {
     commandOptions: ['--service-account', resolve(input.path)],
     identify: async () => {
       const { issuer, clientId, subject } = await readExpected(input);
@@ -40,7 +40,9 @@ export function createServiceSource(input: ServiceSourceInput): TokenSource {
     }),
     // Nobody could sign in.
     withFreshSignIn: (work) => work(),
+    unattended: () => source,
   };
+  return source;
 }
 
 interface Service {

@@ -5,7 +5,7 @@ import { examine, type DoctorRequest, type DoctorTools } from '../../cli/doctor/
 import { findTarget } from '../../cli/doctor/targets.ts';
 import { readEnvironment } from '../../cli/environment.ts';
 import { locateHome } from '../../cli/home.ts';
-import { createProviderUse } from '../../cli/source_option.ts';
+import { createCredentialUse } from '../../cli/source_option.ts';
 import { EMAIL } from '../support/fake_issuer_for_cli.ts';
 import { BIN, quietly, startVouch, type Outcome } from './run_vouch.ts';
 import { startSignedIn, type SignedIn } from './signed_in.ts';
@@ -110,7 +110,7 @@ describe('the address of the issuer', () => {
   async function ask(issuer: string, addresses: readonly string[] | Error): Promise<unknown> {
     await world.sandbox.editSession({ issuer });
     const tools: DoctorTools = {
-      use: await createProviderUse({ home: locateHome(world.sandbox.home), clock: Date.now, environment: readEnvironment({}) }, {}),
+      use: await createCredentialUse({ home: locateHome(world.sandbox.home), clock: Date.now, environment: readEnvironment({}) }, {}),
       issuer, variables: {}, readStdin: async () => '',
       resolve: async () => { if (addresses instanceof Error) throw addresses; return addresses; },
     };

@@ -79,6 +79,16 @@ describe('exec', () => {
     expect(await running.outcome).toMatchObject({ status: 42, stdout: `got ${name}\n` });
   });
 
+  it('loses no signal that comes while the command starts', async () => {
+    const script = `
+      import { installSignalHandlers, passSignalsTo } from ${JSON.stringify(new URL('../../cli/signals.ts', import.meta.url).href)};
+      installSignalHandlers();
+      process.kill(process.pid, 'SIGTERM');
+      passSignalsTo((signal) => { console.log('passed ' + signal); });
+      setTimeout(() => {}, 200);`;
+    expect(await startVouch(process.execPath, ['--input-type=module', '-e', script], {}).outcome).toMatchObject({ status: 0, stdout: 'passed SIGTERM\n' });
+  });
+
   it('leaves the options of the command alone, with and without --', async () => {
     expect(await run(['exec', '--type', 'anthropic', process.execPath, '--version'])).toMatchObject({ status: 0, stdout: `${process.version}\n` });
   });

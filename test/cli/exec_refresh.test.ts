@@ -7,7 +7,7 @@ import { readEnvironment } from '../../cli/environment.ts';
 import { keepFresh } from '../../cli/exec/keeper.ts';
 import { locateHome } from '../../cli/home.ts';
 import { AWS } from '../../cli/providers/aws.ts';
-import { createProviderUse } from '../../cli/source_option.ts';
+import { createCredentialUse } from '../../cli/source_option.ts';
 import { mergeVariables, obtainTypes, readTypes } from '../../cli/types.ts';
 import { startStsEmulator } from '../support/aws_sts_emulator.ts';
 import { EMAIL } from '../support/fake_issuer_for_cli.ts';
@@ -79,7 +79,7 @@ describe('exec --refresh', () => {
 });
 
 describe('the keeper', () => {
-  const use = (serviceAccount?: string) => createProviderUse({ home: locateHome(world.sandbox.home), clock: () => Date.now() + offset, environment: readEnvironment({}) }, { serviceAccount });
+  const use = (serviceAccount?: string) => createCredentialUse({ home: locateHome(world.sandbox.home), clock: () => Date.now() + offset, environment: readEnvironment({}) }, { serviceAccount });
   const until = async (isTrue: () => Promise<boolean>): Promise<void> => {
     for (let i = 0; i < 100 && !(await isTrue()); i += 1) await new Promise((resolve) => setTimeout(resolve, 50));
     expect(await isTrue()).toBe(true);

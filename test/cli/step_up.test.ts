@@ -1,10 +1,11 @@
-import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { decodeJwt } from 'jose';
 import { createBrowser, type Browser } from '../support/browser.ts';
 import { approveDevice } from '../support/device.ts';
 import { findFreePort } from '../support/free_port.ts';
+import { startHttpListener, type HttpListener } from '../support/http_listener.ts';
 import { watchProcess } from '../support/process_output.ts';
 import { startUpstreamIssuer, UPSTREAM_CLIENT, type UpstreamIssuer } from '../support/upstream_issuer.ts';
 import { follow, openSignIn, visitUpstream } from '../support/upstream_visit.ts';
@@ -23,6 +24,10 @@ let upstream: UpstreamIssuer;
 let browser: Browser;
 let env: Record<string, string>;
 let passedSeconds = 0;
+/** A provider that gives a token for whatever it is shown. */
+let provider: HttpListener;
+let given = 0;
+let livesSeconds = 600;
 
 beforeAll(async () => {
   const port = await findFreePort();
@@ -33,11 +38,14 @@ beforeAll(async () => {
   browser = createBrowser(cli.issuer.url);
   env = { ...cli.env, VOUCH_HOME: join(cli.folder, 'grace') };
   await cli.run(['audiences', 'add', AUDIENCE, '--allow', 'people', '--max-auth-age', '60']);
+  provider = await startHttpListener(async () => ({ status: 200, body: { access_token: `provider-token-${++given}`, token_type: 'Bearer', expires_in: livesSeconds } }));
   expect((await run('login')).code).toBe(0);
+  await run('setup', 'custom', '--token-endpoint', `${provider.url}/token`, '--audience', AUDIENCE, '--variable', 'MADE_TOKEN');
 });
 afterAll(async () => {
   await cli.close();
   await upstream.close();
+  await provider.close();
 });
 afterEach(() => { pass(-passedSeconds); });
 
@@ -66,16 +74,22 @@ async function run(...args: string[]) {
   return { ...result, signIns: visits.size };
 }
 
-const startAtTerminal = (args: string, more: Record<string, string> = {}) =>
+const VOUCH = `"${process.execPath}" "${BIN}"`;
+const startAtTerminal = (args: string, more: Record<string, string> = {}) => startShellAtTerminal(`${VOUCH} ${args}`, more);
+const startShellAtTerminal = (line: string, more: Record<string, string> = {}) =>
   // `script` gives it a terminal.
-  watchProcess(spawn('script', ['-qec', `"${process.execPath}" "${BIN}" ${args}`, '/dev/null'], { env: { PATH: process.env['PATH'], ...env, ...more }, stdio: ['pipe', 'pipe', 'pipe'] }));
+  watchProcess(spawn('script', ['-qec', line, '/dev/null'], { env: { PATH: process.env['PATH'], ...env, ...more }, stdio: ['pipe', 'pipe', 'pipe'] }));
 
 /** The same at a terminal, with one sign-in. */
 async function runAtTerminal(args: string) {
   const watched = startAtTerminal(args);
+  await answer(watched);
+  return readToken(watched);
+}
+
+async function answer(watched: ReturnType<typeof startAtTerminal>) {
   await watched.waitFor(/http\S+\/oauth\/authorize\?\S+\s/);
   await visit(findSignInUrl(watched.printed().stdout)!);
-  return readToken(watched);
 }
 
 async function readToken(watched: ReturnType<typeof startAtTerminal>) {
@@ -100,6 +114,43 @@ test('at a terminal it goes on after one sign-in', async () => {
   await run('login', '--fresh');
   pass(90);
   expect(await runAtTerminal(mint.join(' '))).toMatchObject({ code: 0, token: { aud: AUDIENCE, sub: EMAIL } });
+});
+
+describe('what hands a credential on', () => {
+  const READ = 'printf "made=<%s>\\n" "$MADE_TOKEN"';
+  beforeEach(async () => {
+    await run('login', '--fresh');
+    pass(90);
+  });
+
+  test.each([
+    ['env, whose lines the shell takes', `eval "$(${VOUCH} env --type custom)"; ${READ}`, /made=<provider-token-\d+>/],
+    ['exec', `${VOUCH} exec --type custom -- sh -c '${READ}'`, /made=<provider-token-\d+>/],
+    ['setup --check', `${VOUCH} setup custom --check`, /It works: the custom provider gave a credential/],
+  ])('%s goes on after one sign-in at a terminal', async (_what, line, made) => {
+    const watched = startShellAtTerminal(line);
+    await answer(watched);
+    const { code, stdout } = await watched.ended;
+    expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringMatching(made) });
+    expect(stdout.match(/\/oauth\/authorize\?/g)).toHaveLength(1);
+  });
+
+  test.each([['env', '--type', 'custom'], ['exec', '--type', 'custom', '--', 'true'], ['setup', 'custom', '--check']])('in a script vouch %s ends with 7', async (...args) => {
+    expect(await run(...args)).toMatchObject({ code: 7, stdout: '', signIns: 0, stderr: expect.stringContaining('hint: run `vouch login --fresh`') });
+  });
+
+  test('exec --refresh asks nobody for what it renews later', async () => {
+    livesSeconds = 3;
+    const watched = startShellAtTerminal(`${VOUCH} exec --refresh --type custom -- sh -c '${READ}; read -r line'`);
+    await answer(watched);
+    await watched.waitFor(/made=<provider-token-/);
+    pass(90);
+    await watched.waitFor(/note: the credential of custom could not be renewed: .* fresh sign-in/);
+    watched.child.stdin!.write('go on\n');
+    const { code, stdout } = await watched.ended;
+    livesSeconds = 600;
+    expect({ code, asked: stdout.match(/\/oauth\/authorize\?/g)!.length }).toEqual({ code: 0, asked: 1 });
+  });
 });
 
 test('a change by an admin goes on after one sign-in too', async () => {

@@ -9,23 +9,30 @@ export interface BenchAdmin {
   prepareExchange(algorithm: 'RS256' | 'ES256'): Promise<{ readonly body: string }>;
   /** Revokes the key that waits for its turn: another one is made and published. */
   dropStandby(algorithm: 'RS256' | 'ES256'): Promise<void>;
+  /** Looks into the record as `vouch audit find` does; gives how many rows came. */
+  findRecords(query: Readonly<Record<string, string>>): Promise<number>;
 }
 
 export async function enrolAdmin(issuer: string, invitation: string): Promise<BenchAdmin> {
   const person = { browser: createBrowser(issuer), passkey: createSoftwarePasskey({ origin: issuer }) };
   await enrol(person.browser, invitation, { email: 'ada@example.com', name: 'Ada' }, person.passkey);
-  const { code, verifier } = await getCode(issuer, person, { resource: `${issuer}/admin`, scope: 'openid audiences:read audiences:write keys:read keys:write' });
-  const { body: admin } = await postToken(issuer, { ...codeForm(code, verifier), client_id: CLI.id });
+  const getAdminToken = async (scope: string) => {
+    const { code, verifier } = await getCode(issuer, person, { resource: `${issuer}/admin`, scope });
+    return (await postToken(issuer, { ...codeForm(code, verifier), client_id: CLI.id })).body.access_token as string;
+  };
+  const adminToken = await getAdminToken('openid audiences:read audiences:write keys:read keys:write');
   const tokens = await signIn(issuer, person);
-  const ask = async (path: string, body?: object): Promise<unknown> => {
+  const ask = async (path: string, body?: object, token = adminToken): Promise<unknown> => {
     const answer = await fetch(`${issuer}/admin/api/v1${path}`, {
-      method: body === undefined ? 'GET' : 'POST', headers: { 'authorization': `Bearer ${admin.access_token as string}`, 'content-type': 'application/json' },
+      method: body === undefined ? 'GET' : 'POST', headers: { 'authorization': `Bearer ${token}`, 'content-type': 'application/json' },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     if (!answer.ok) throw new Error(`${path} answers ${answer.status}: ${await answer.text()}`);
     return answer.json();
   };
   let count = 0;
+  // Of its own, and late: what comes before it may last longer than a token.
+  let auditToken: Promise<string> | undefined;
   return {
     accountId: readSubject(tokens.access_token),
     prepareExchange: async (algorithm) => {
@@ -37,6 +44,11 @@ export async function enrolAdmin(issuer: string, invitation: string): Promise<Be
       const { rings } = (await ask('/keys')) as { rings: { ring: string; keys: { kid: string; state: string }[] }[] };
       const standby = rings.find(({ ring }) => ring === algorithm)?.keys.find(({ state }) => state === 'pending');
       if (standby !== undefined) await ask(`/keys/${standby.kid}/revoke`, { reason: 'bench' });
+    },
+    findRecords: async (query) => {
+      auditToken ??= getAdminToken('openid audit:read');
+      const { rows } = (await ask(`/audit?${new URLSearchParams(query).toString()}`, undefined, await auditToken)) as { rows: readonly unknown[] };
+      return rows.length;
     },
   };
 }

@@ -14,6 +14,7 @@ import pg from 'pg';
 import { findFreePort } from '../test/support/free_port.ts';
 import { startServices } from '../scripts/services.mjs';
 import { enrolAdmin, type BenchAdmin } from './admin.ts';
+import { measureFinds } from './finds.ts';
 import { measureSwaps, type Latencies } from './swaps.ts';
 import { compare, type Comparison, type Effort, type Load, type Server } from './measure.ts';
 
@@ -218,8 +219,23 @@ async function main(): Promise<void> {
     for (const contest of contests) rows.push(renderRow(contest, await runContest(contest, issuer, effort)));
   };
   await run('embedded', () => startIssuer());
-  await run('servers', startIssuerOnServers);
+  let onServers: Issuer | undefined;
+  await run('servers', async () => (onServers = await startIssuerOnServers()));
   printTable(rows);
+  if (growth && onServers !== undefined) await reportFinds(onServers);
+}
+
+/** Within this an admin has an answer of the record, on a million rows. */
+const FIND_TARGET_MS = 1_000;
+
+async function reportFinds(issuer: Issuer): Promise<void> {
+  const admin = await signedIn.get(issuer);
+  if (admin === undefined || issuer.databaseUrl === undefined) throw new Error('nobody is signed in');
+  const { rows, times } = await measureFinds(admin, issuer.databaseUrl);
+  console.log(`\naudit find on ${round(rows)} rows`);
+  for (const { what, found, p50, most } of times) console.log(`${what.padEnd(28)}${round(found).padStart(6)} found: p50 ${p50.toFixed(0)}, most ${most.toFixed(0)} ms`);
+  const slowest = times.reduce((worst, one) => (one.most > worst.most ? one : worst));
+  console.log(`the slowest, by ${slowest.what}: ${slowest.most.toFixed(0)} ms; target < ${FIND_TARGET_MS} ms: ${slowest.most < FIND_TARGET_MS ? 'reached' : 'missed'}`);
 }
 
 async function startIssuerOnServers(): Promise<Issuer> {

@@ -9,13 +9,14 @@ import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { KekRing } from '../crypto/kek.ts';
 import type { Clock } from '../lib/clock.ts';
+import { Refused } from '../lib/errors.ts';
 import type { Secret } from '../lib/secret.ts';
 import type { Hints, KeyRecord, KeySet, KeyStore } from '../storage/storage.ts';
 import { createAdministration, type KeyAdministration } from './administration.ts';
 import type { Move } from './plan.ts';
 import type { KeyPolicy } from './policy.ts';
 import { reconcile } from './reconciler.ts';
-import { createLocalCustody, type Custody } from './sealed_key.ts';
+import { AlteredKey, createLocalCustody, type Custody } from './sealed_key.ts';
 import { createSnapshot, type KeySnapshot } from './snapshot.ts';
 import { STATES } from './state.ts';
 import { createStatements, type Statements } from './statement.ts';
@@ -82,11 +83,25 @@ export interface KeysOptions {
 const HINT = 'keys';
 const LOOK_FIRST_MS = 333;
 
-/** Brings the key set in order and loads it. Throws when the store is away or a key cannot be opened. */
+async function demandKeks(store: KeyStore, custody: Custody): Promise<void> {
+  const { records } = await store.load();
+  for (const record of records) {
+    try {
+      if (record.sealed !== undefined) custody.open(record);
+    } catch (cause) {
+      if (cause instanceof AlteredKey) throw cause;
+      throw new Refused('wrong_kek', `${(cause as Error).message}; add the one that sealed it as another line, and start again`, { cause });
+    }
+  }
+}
+
+/** Brings the key set in order and loads it. Throws when the store is away, and Refused when a key cannot be opened. */
 export async function createKeys(options: KeysOptions): Promise<Keys> {
   const { store, keks, policy, hints } = options;
   const custody = createLocalCustody(keks);
   const dependencies = { store, custody, policy };
+  // First: what an instance with another KEK sealed, no other could open, and none would start any more.
+  await demandKeks(store, custody);
   const created = await reconcile(dependencies, { waits: true });
   if (created.length > 0) {
     hints.send(HINT);

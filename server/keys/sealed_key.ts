@@ -31,6 +31,9 @@ export interface Custody {
   reseal(record: KeyRecord): Buffer;
 }
 
+/** What opens is not the private half of what the record publishes. */
+export class AlteredKey extends Error {}
+
 /** Private halves sealed under local key-encryption keys. */
 export function createLocalCustody(keks: Secret<KekRing>): Custody {
   // Bound to its place: a sealed key copied to another row or ring does not open.
@@ -56,7 +59,7 @@ export function createLocalCustody(keks: Secret<KekRing>): Custody {
     },
     open: (record) => {
       const privateKey = createPrivateKey({ key: unseal(record), format: 'der', type: 'pkcs8' });
-      if (!isDeepStrictEqual(toPublicJwk(privateKey, record.ring), pickPublicMembers(record.publicJwk))) throw new Error(`signing key ${record.kid} publishes a key that is not its own: the database was altered`);
+      if (!isDeepStrictEqual(toPublicJwk(privateKey, record.ring), pickPublicMembers(record.publicJwk))) throw new AlteredKey(`signing key ${record.kid} publishes a key that is not its own: the database was altered`);
       return (data) => signBytes(record.ring, data, privateKey);
     },
     isOurs: (record) => {

@@ -3,10 +3,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createBrowser, enrol } from '../support/browser.ts';
+import { registerEs256Audience } from '../support/es256_audience.ts';
 import { findFreePort } from '../support/free_port.ts';
 import { startIssuerProcess, type IssuerProcess } from '../support/issuer_process.ts';
 import { signIn, type Tokens } from '../support/oauth.ts';
-import { query } from '../support/services.ts';
 import { createSoftwarePasskey } from '../support/software_passkey.ts';
 import { startProxy, type Proxy, type Relayed } from './proxy.ts';
 import { startStores, type Stores } from './stores.ts';
@@ -56,9 +56,6 @@ export interface Cluster {
 
 export const INSTANCES = 3;
 
-/** An audience whose tokens the ES256 ring signs; the issuer's own have RS256. */
-export const ES256_AUDIENCE = 'https://provider.example';
-
 export async function startCluster(policy: Policy, onAnswer: (answer: Relayed) => void = () => undefined): Promise<Cluster> {
   const stores = await startStores();
   const port = await findFreePort();
@@ -76,7 +73,7 @@ export async function startCluster(policy: Policy, onAnswer: (answer: Relayed) =
   try {
     // The link that the first one prints is good while no other makes a newer one.
     await instances[0]!.start();
-    await registerAudience(stores.databaseUrl);
+    await registerEs256Audience(stores.databaseUrl);
     const link = /http\S+\/login\/enrol\/\S+/.exec(instances[0]!.output())?.[0];
     const passkey = createSoftwarePasskey({ origin: issuer });
     await enrol(createBrowser(issuer), link!, { email: 'ada@example.com', name: 'Ada' }, passkey);
@@ -93,12 +90,6 @@ export async function startCluster(policy: Policy, onAnswer: (answer: Relayed) =
     await close();
     throw error;
   }
-}
-
-/** The shortest life that a record can ask for; the policy's longest token is shorter still, and caps it. */
-async function registerAudience(databaseUrl: string): Promise<void> {
-  await query(databaseUrl, `INSERT INTO audiences (name, kind, preset, algorithm, lifetime_seconds, mode, is_enabled, scopes, allow, deny, clients, created_at, updated_at)
-    VALUES ($1, 'federation', 'custom', 'ES256', 60, 'enforce', true, '{}', '{people}', '{}', '{}', now(), now())`, [ES256_AUDIENCE]);
 }
 
 function describeEnvironment(issuer: string, { databaseUrl, redisUrl }: Stores, policy: Policy): Record<string, string> {

@@ -7,18 +7,26 @@ import { createKeys, type KeyAdministration } from '../../server/keys/keys.ts';
 import { systemClock } from '../../server/lib/clock.ts';
 import { Secret } from '../../server/lib/secret.ts';
 import { openStorage } from '../../server/storage/storage.ts';
+import { ES256_AUDIENCE } from '../support/es256_audience.ts';
+import { startOnHost } from '../support/host_command.ts';
 import { CLI, exchangeForm, postToken, type Tokens } from '../support/oauth.ts';
-import { ES256_AUDIENCE, INSTANCES, startCluster, type Cluster, type Policy } from './cluster.ts';
+import { query } from '../support/services.ts';
+import { INSTANCES, startCluster, type Cluster, type Policy } from './cluster.ts';
 import { createTokenChecks } from './checks.ts';
 import { startLoad, type Failure, type Load, type Minted } from './load.ts';
 import { createVerifiers, type Verifier } from './verifiers.ts';
 
-/* An emergency, seen from outside: the key that signs is revoked while tokens are minted, with Redis and without. */
+/*
+ * An emergency, seen from outside: the key that signs is revoked by the command of the host while tokens are minted, with
+ * Redis and without. What the command says it has proved, and what a watcher sees, must agree.
+ */
 
 /** Nothing rotates by itself here, and standbys grow old enough for every verifier to hold them. */
 const POLICY: Policy = { longestToken: 60, maxAge: 1, stale: 3, lead: 4, retention: 130, rotation: 3_600, verifierWait: 1 };
 const GONE_WITHIN_MS = 10_000;
 const WATCHED_MS = 12_000;
+/** On a busy machine the command takes its time to start. */
+const LIMIT_MS = 120_000;
 
 let cluster: Cluster;
 let load: Load | undefined;
@@ -45,12 +53,12 @@ afterAll(async () => {
 
 test('a revoked key is gone from every instance, and signs nowhere, within 10 s; what is minted then verifies everywhere', async () => {
   await drill('with Redis');
-}, 60_000);
+}, LIMIT_MS);
 
 test('so it is with Redis down, by polling alone', async () => {
   await cluster.stores.killRedis();
   await drill('with Redis down');
-}, 60_000);
+}, LIMIT_MS);
 
 test('an access token that one instance signs with a key that has just begun is taken by those that do not know yet', async () => {
   // Without Redis it takes a poll until all know: the time in which a client goes from one to another.
@@ -103,20 +111,23 @@ async function drill(name: string): Promise<void> {
   await sleep((POLICY.lead + 2) * 1000);
   const from = { minted: minted.length, failures: failures.length };
   const { kid, standby, other } = await findKeys();
-  const at = Date.now();
-  const watching = Promise.all(cluster.instances.map(({ url }) => watch(url, kid, at)));
-  await revoke(kid, standby);
+  let isOver = false;
+  const watching = Promise.all(cluster.instances.map(({ url }) => watch(url, kid, () => isOver)));
+  const { at, saidAt } = await revokeOnHost(kid, standby).finally(() => { isOver = true; });
   const watches = await watching;
   const after = minted.slice(from.minted).filter((one) => one.at > at);
 
   const lastSignedMs = Math.max(0, ...after.filter((one) => one.kid === kid).map((one) => one.at - at));
-  const lastPublishedMs = Math.max(...watches.map(({ lastSeenMs }) => lastSeenMs));
+  const lastPublishedMs = Math.max(0, ...watches.map(({ lastSeenAt }) => lastSeenAt - at));
   const failed = failures.slice(from.failures);
-  writeSync(2, `drill ${name}: out of the JWKS of all ${INSTANCES} instances ${lastPublishedMs} ms after the revocation, last token signed with it at ${lastSignedMs} ms; ${after.length} tokens in ${WATCHED_MS / 1000} s after it; refused meanwhile: ${JSON.stringify(countKinds(failed))}\n`);
+  writeSync(2, `drill ${name}: out of the JWKS of all ${INSTANCES} instances ${lastPublishedMs} ms after the revocation, last token signed with it at ${lastSignedMs} ms, proved by the command at ${saidAt - at} ms; ${after.length} tokens in ${WATCHED_MS / 1000} s after it; refused meanwhile: ${JSON.stringify(countKinds(failed))}\n`);
 
   expect(watches.map(({ statuses }) => statuses)).toEqual(watches.map(() => [200]));
   expect(lastPublishedMs).toBeLessThan(GONE_WITHIN_MS);
   expect(lastSignedMs).toBeLessThan(GONE_WITHIN_MS);
+  // Its own proof: whatever was asked after it, nobody showed the key or signed with it.
+  expect(watches.filter(({ lastAskedAt }) => lastAskedAt >= saidAt)).toEqual([]);
+  expect(after.filter((one) => one.kid === kid && one.askedAt >= saidAt)).toEqual([]);
 
   const fresh = after.filter((one) => one.kid !== kid);
   expect(new Set(fresh.map((one) => one.kid))).toEqual(new Set([standby, other]));
@@ -136,7 +147,20 @@ async function findKeys(): Promise<{ kid: string; standby: string; other: string
   return { kid: find('RS256', 'active'), standby: find('RS256', 'pending'), other: find('ES256', 'active') };
 }
 
-/** What an administrator does, by the same door, from another process than those that serve. */
+/** The command of the host, with its environment: when the key was revoked, and when the command said that it is proved. */
+async function revokeOnHost(kid: string, standby: string): Promise<{ at: number; saidAt: number }> {
+  const command = startOnHost(['revoke', '--reason', 'drill', '--json', '--', kid], { ...cluster.env });
+  await command.waitFor(/"is_proved": \w+/);
+  const saidAt = Date.now();
+  const { code, stdout } = await command.ended;
+  expect({ code, said: JSON.parse(stdout) as unknown }).toMatchObject({ code: 0, said: { is_proved: true, revoked: { kid, ring: 'RS256', was: 'active' }, moves: [{ kind: 'activate', kid: standby }, { kind: 'generate' }] } });
+  const [row] = await query(cluster.stores.databaseUrl, 'SELECT ended_at FROM signing_keys WHERE kid = $1', [kid]);
+  const at = (row!['ended_at'] as Date).getTime();
+  await sleep(Math.max(0, at + WATCHED_MS - Date.now()));
+  return { at, saidAt };
+}
+
+/** By the same door, at once: what the command does is under way for as long as it takes to start. */
 async function revoke(kid: string, standby: string): Promise<void> {
   const { revoked, moves } = await administer((administration) => administration.revoke(kid, 'drill', 'the private half was seen in public'));
   expect(revoked.kid).toBe(kid);
@@ -158,17 +182,25 @@ async function administer<T>(work: (administration: KeyAdministration) => Promis
   }
 }
 
-/** Asks one instance for its keys all the time: when it last showed `kid`, in milliseconds after `since`. */
-async function watch(url: string, kid: string, since: number): Promise<{ lastSeenMs: number; statuses: number[] }> {
-  let lastSeenMs = 0;
+interface Watch {
+  /** When it last showed the key, and when that had been asked. */
+  readonly lastSeenAt: number;
+  readonly lastAskedAt: number;
+  readonly statuses: readonly number[];
+}
+
+/** Asks one instance for its keys all the time. */
+async function watch(url: string, kid: string, isOver: () => boolean): Promise<Watch> {
+  let [lastSeenAt, lastAskedAt] = [0, 0];
   const statuses = new Set<number>();
-  while (Date.now() < since + WATCHED_MS) {
+  while (!isOver()) {
+    const askedAt = Date.now();
     const response = await fetch(`${url}/oauth/jwks`, { headers: { 'user-agent': 'observer/1' } });
     statuses.add(response.status);
-    if ((await response.text()).includes(`"${kid}"`)) lastSeenMs = Date.now() - since;
+    if ((await response.text()).includes(`"${kid}"`)) [lastSeenAt, lastAskedAt] = [Date.now(), askedAt];
     await sleep(50);
   }
-  return { lastSeenMs, statuses: [...statuses] };
+  return { lastSeenAt, lastAskedAt, statuses: [...statuses] };
 }
 
 /** An access token that the revoked key signed is refused, and an instance that signed a moment too late says 503. */

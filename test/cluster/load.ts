@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { decodeJwt, decodeProtectedHeader } from 'jose';
+import { ES256_AUDIENCE } from '../support/es256_audience.ts';
 import { CLI, exchangeForm, type Tokens } from '../support/oauth.ts';
-import { ES256_AUDIENCE, type Cluster } from './cluster.ts';
+import type { Cluster } from './cluster.ts';
 import { SERVED_BY } from './proxy.ts';
 
 export interface Minted {
@@ -11,7 +12,8 @@ export interface Minted {
   /** Unix seconds. */
   readonly expiresAt: number;
   readonly instance: number;
-  /** When the answer was there. */
+  /** When it was asked for, and when the answer was there. */
+  readonly askedAt: number;
   readonly at: number;
 }
 
@@ -98,7 +100,7 @@ async function work(cluster: Cluster, first: Tokens, { pauseMs, events, isStoppe
     }
     const token = answer.body.access_token!;
     const { kid, alg } = decodeProtectedHeader(token) as { kid: string; alg: string };
-    events.onMinted({ token, kid, alg, expiresAt: decodeJwt(token).exp!, instance: answer.instance, at: Date.now() });
+    events.onMinted({ token, kid, alg, expiresAt: decodeJwt(token).exp!, instance: answer.instance, askedAt: answer.from, at: Date.now() });
   }
 }
 
@@ -106,6 +108,7 @@ async function work(cluster: Cluster, first: Tokens, { pauseMs, events, isStoppe
 const EXPIRED = `${Buffer.from('{"alg":"none"}').toString('base64url')}.${Buffer.from('{"exp":0}').toString('base64url')}.`;
 
 interface Success {
+  readonly from: number;
   readonly instance: number;
   readonly body: Record<string, string>;
 }
@@ -117,7 +120,7 @@ async function post(issuer: string, what: Failure['what'], form: Record<string, 
     const response = await fetch(`${issuer}/oauth/token`, { method: 'POST', body: new URLSearchParams(form) });
     const text = await response.text();
     const instance = Number(response.headers.get(SERVED_BY));
-    if (response.status === 200) return { instance, body: JSON.parse(text) as Record<string, string> };
+    if (response.status === 200) return { from, instance, body: JSON.parse(text) as Record<string, string> };
     return { what, subjectKid, kind: classify(response.status, text, form.subject_token), detail: `${response.status} ${text.slice(0, 200)}`, from, instance };
   } catch (error) {
     return { what, subjectKid, kind: 'cut', detail: String((error as Error).cause ?? error), from, instance: undefined };

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { ES256_AUDIENCE } from '../support/es256_audience.ts';
 import { query } from '../support/services.ts';
 import { createTokenChecks } from './checks.ts';
-import { ES256_AUDIENCE, FAST, startCluster, type Cluster } from './cluster.ts';
+import { FAST, startCluster, type Cluster } from './cluster.ts';
 import { createDisturbances, type Disturbances, type Kind } from './disturbances.ts';
 import { runFaults } from './faults.ts';
 import { startLoad, type Failure, type Minted } from './load.ts';

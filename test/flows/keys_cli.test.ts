@@ -1,17 +1,15 @@
-import { spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { authorize } from '../support/browser.ts';
-import { COMPILED } from '../support/compiled.ts';
 import { findFreePort } from '../support/free_port.ts';
-import { startIssuerProcess } from '../support/issuer_process.ts';
+import { startOnHost } from '../support/host_command.ts';
 import { startTestIssuer, type TestIssuer } from '../support/issuer_in_process.ts';
-import { watchProcess, type Ended } from '../support/process_output.ts';
+import { startIssuerProcess } from '../support/issuer_process.ts';
+import type { Ended } from '../support/process_output.ts';
 import { createTestDatabase, query } from '../support/services.ts';
 import { findSignInUrl, runVouch, type VouchResult } from '../support/vouch_process.ts';
 
@@ -239,13 +237,6 @@ describe('what it says and does', () => {
     expect(await keys(['revoke', '--yes', '--reason', 'drill', 'nothing'])).toMatchObject({ code: 5, stderr: expect.stringContaining('there is no signing key nothing') });
   });
 });
-
-const COMMAND = fileURLToPath(new URL('../../server/keys_command.ts', import.meta.url));
-
-function startOnHost(args: readonly string[], env: Record<string, string>) {
-  const { PATH, HOME } = process.env;
-  return watchProcess(spawn(process.execPath, ['--liftoff-only', COMMAND, ...args], { env: { PATH, HOME, NODE_NO_WARNINGS: '1', ...COMPILED, ...env }, stdio: ['ignore', 'pipe', 'pipe'] }));
-}
 
 const onHost = (args: readonly string[], env: Record<string, string>): Promise<Ended> => startOnHost(args, env).ended;
 

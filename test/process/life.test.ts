@@ -1,4 +1,3 @@
-import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, statSync } from 'node:fs';
@@ -6,13 +5,11 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { describe, expect, test } from '@jest/globals';
 import { createBrowser, enrol } from '../support/browser.ts';
-import { COMPILED } from '../support/compiled.ts';
 import { createEmbeddedFolder } from '../support/embedded_folder.ts';
 import { findFreePort } from '../support/free_port.ts';
+import { startOnHost } from '../support/host_command.ts';
 import { spawnIssuer, startIssuerProcess, type IssuerProcess } from '../support/issuer_process.ts';
 import { exchangeForm, postToken, signIn } from '../support/oauth.ts';
 import { createTestDatabase, query, testRedisUrl } from '../support/services.ts';
@@ -20,7 +17,6 @@ import { createSoftwarePasskey } from '../support/software_passkey.ts';
 
 /* The issuer as a process on embedded storage: how it starts, ends, is killed, and starts again. */
 
-const KEYS_COMMAND = fileURLToPath(new URL('../../server/keys_command.ts', import.meta.url));
 const newFolder = () => mkdtempSync(join(tmpdir(), 'vouch-life-'));
 const readKids = async (url: string) => ((await (await fetch(`${url}/oauth/jwks`)).json()) as { keys: { kid: string }[] }).keys.map(({ kid }) => kid).sort();
 
@@ -94,7 +90,7 @@ describe('start', () => {
     await first.stop();
     // What it kept says so itself: after the lead, less the life of a cache, another key may sign.
     await Promise.all([
-      promisify(execFile)(process.execPath, ['--liftoff-only', KEYS_COMMAND, 'revoke', '--reason', 'drill', '--', String(revoked!['kid'])], { env: { PATH: process.env['PATH'], ...COMPILED, ...env, VOUCH_DATA_DIR: first.dataDir } }),
+      startOnHost(['revoke', '--reason', 'drill', '--', String(revoked!['kid'])], { ...env, VOUCH_DATA_DIR: first.dataDir }).ended,
       new Promise((resolve) => setTimeout(resolve, 3_500)),
     ]);
     const seen: string[][] = [];

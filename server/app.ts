@@ -22,7 +22,7 @@ import { createHealth, type Health } from './http/health.ts';
 import { createLimiter, type Limiter, type LimiterOptions, type NetworkRule, type SharedAddressFault } from './http/limiter.ts';
 import { sendJson } from './http/reply.ts';
 import { createIssuer, ROUTES, type Facts, type Issuer, type ProviderEvents } from './issuer/issuer.ts';
-import { createKeys, type DiskSnapshot, type KeyEvents, type Keys } from './keys/keys.ts';
+import { createKeys, FIRST_START, type DiskSnapshot, type KeyEvents, type Keys } from './keys/keys.ts';
 import { systemClock, type Clock } from './lib/clock.ts';
 import { describeWait } from './lib/limits.ts';
 import type { Secret } from './lib/secret.ts';
@@ -77,7 +77,7 @@ export async function createApp({ config, keks, cookieKeys, disk, log, clock = s
   });
   try {
     const policy = { ...config.keys, longestTokenSeconds: config.longestTokenSeconds };
-    const keys = await createKeys({ ...config.keys, policy, store: storage.keys, hints: storage.hints, keks, clock, events: createKeyEvents(log, metrics) });
+    const keys = await createKeys({ ...config.keys, policy, store: storage.keys, hints: storage.hints, keks, clock, events: createKeyEvents(log, metrics, config) });
     const audit = createAudit({
       store: storage.audit, clock, retentionDays: config.auditRetentionDays, checkpointSeconds: config.auditCheckpointSeconds,
       sign: (payload) => keys.statements.sign(CHECKPOINT_TYPE, payload),
@@ -385,11 +385,12 @@ function renderProtocolError(pages: Pages, { code, description }: { code: string
   });
 }
 
-function createKeyEvents(log: Log, metrics: Metrics): KeyEvents {
+function createKeyEvents(log: Log, metrics: Metrics, { isProduction }: Pick<Config, 'isProduction'>): KeyEvents {
   return {
     onMoves: (moves) => {
       for (const move of moves) {
-        log.info(move, 'signing keys changed');
+        // To a developer the banner says it.
+        if (isProduction || move.reason !== FIRST_START) log.info(move, 'signing keys changed');
         if (move.kind === 'activate' && move.isForced) {
           metrics.countAlarm('activation_forced');
           log.warn({ ring: move.ring, kid: move.kid }, 'a signing key was activated before every known verifier had fetched it');

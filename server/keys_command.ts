@@ -289,7 +289,7 @@ function toPlainMove(move: Move) {
 
 function describeMoves(moves: readonly Move[]): string {
   if (moves.length === 0) return 'nothing else changed';
-  return moves.map((move) => `${MOVES[move.kind]} ${'kid' in move ? move.kid : `(${move.ring})`}`).join(', ');
+  return moves.map((move) => `${MOVES[move.kind]} ${move.kid ?? `(${move.ring})`}`).join(', ');
 }
 
 const MOVES: Readonly<Record<Move['kind'], string>> = {

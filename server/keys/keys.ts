@@ -25,7 +25,7 @@ import { createFetchCounter, type FetchCounter } from './verifiers.ts';
 export type { KeyAdministration, KeysOverview, RingOverview, VerifierOverview } from './administration.ts';
 export { createDiskSnapshot, type DiskSnapshot, type KeptDocument, type KeptSnapshot } from './disk_snapshot.ts';
 export { openOnHost, type HostKeys } from './host.ts';
-export type { Move } from './plan.ts';
+export { FIRST_START, type Move } from './plan.ts';
 export { findPolicyFaults, type KeyPolicy } from './policy.ts';
 export type { KeySnapshot, Signer, Verifier } from './snapshot.ts';
 export type { Statements } from './statement.ts';

@@ -4,10 +4,12 @@ import { checkGate, isLive, plusSeconds, type Evidence } from './evidence.ts';
 import { MOST_KEYS, type KeyPolicy } from './policy.ts';
 import { STATES } from './state.ts';
 
+export const FIRST_START = 'first start';
+
 /** What should change, and why, in words for the history. */
 export type Move =
   /** A new key; only where there is none at all do the first ones start as `active`. */
-  | { readonly kind: 'generate'; readonly ring: SigningAlgorithm; readonly state: 'active' | 'pending'; readonly reason: string }
+  | { readonly kind: 'generate'; readonly ring: SigningAlgorithm; readonly state: 'active' | 'pending'; /** Once it is made. */ readonly kid?: string; readonly reason: string }
   /** The standby signs from now on; `retires`, the key that signed so far, no longer does. */
   | { readonly kind: 'activate'; readonly ring: SigningAlgorithm; readonly kid: string; readonly retires: string | undefined; readonly isForced: boolean; readonly reason: string }
   /** A key of a ring that is taken away signs no more. */
@@ -25,7 +27,7 @@ export type Move =
  */
 export function plan(records: readonly KeyRecord[], evidence: Evidence, now: Date, policy: KeyPolicy, lost?: SigningAlgorithm): readonly Move[] {
   // No verifier can hold a set that is good for anything: only then a key signs at once.
-  if (!records.some(({ state }) => STATES[state].isPublished)) return policy.rings.flatMap((ring) => planFirstKeys(ring, records.length === 0 ? 'first start' : 'no key was left'));
+  if (!records.some(({ state }) => STATES[state].isPublished)) return policy.rings.flatMap((ring) => planFirstKeys(ring, records.length === 0 ? FIRST_START : 'no key was left'));
   const wanted = findWantedRings(evidence, now, policy);
   const isNeeded = isAnyRingNeeded(records, wanted);
   // The lost one first: it comes before whatever else may want the last place in the set.

@@ -38,8 +38,7 @@ export async function settle(transaction: KeyTransaction, { custody, policy }: O
     const set = await transaction.load();
     const planned = plan(set.records, evidence, transaction.now, policy, lost);
     const moves = custody.canCreate ? planned : planned.filter(({ kind }) => kind !== 'generate');
-    for (const move of moves) await apply(move, transaction, custody, set, actor);
-    made.push(...moves);
+    for (const move of moves) made.push(await apply(move, transaction, custody, set, actor));
     if (moves.length === 0 && !custody.canCreate) refuseSilence(set.records, policy);
     if (moves.length === 0) return { isChanged: made.length > 0, moves: made };
   }
@@ -52,7 +51,8 @@ function refuseSilence(records: readonly KeyRecord[], { rings }: KeyPolicy): voi
   throw new Refused('needs_kek', `the ring ${silent} would be left without a key that signs: it has no standby to take over; set VOUCH_KEK (or VOUCH_KEK_FILE), or wait until an instance has made one`);
 }
 
-async function apply(move: Move, transaction: KeyTransaction, custody: Custody, { version }: KeySet, actor: string): Promise<void> {
+/** Gives the move as it was made: a new key has a name then. */
+async function apply(move: Move, transaction: KeyTransaction, custody: Custody, { version }: KeySet, actor: string): Promise<Move> {
   const next = version + 1n;
   const tell = (kind: string, kid: string) => transaction.record({ kind, ring: move.ring, kid, actor, reason: move.reason, version: next });
   switch (move.kind) {
@@ -60,7 +60,7 @@ async function apply(move: Move, transaction: KeyTransaction, custody: Custody, 
       const record = await generateRecord(move, custody, transaction.now, next);
       await transaction.insert(record);
       await tell(move.state === 'active' ? 'generated as active' : 'generated as standby', record.kid);
-      return;
+      return { ...move, kid: record.kid };
     }
     case 'activate':
       // First the one that signed: the database refuses two active keys of a ring.
@@ -70,18 +70,19 @@ async function apply(move: Move, transaction: KeyTransaction, custody: Custody, 
       }
       await win(transaction.move(move.kid, 'pending', 'active'));
       await tell(move.isForced ? 'activated before all verifiers had it' : 'activated', move.kid);
-      return;
+      return move;
     case 'retire':
       await win(transaction.move(move.kid, 'active', 'retiring'));
       await tell('retiring', move.kid);
-      return;
+      return move;
     case 'end':
       await win(transaction.move(move.kid, 'retiring', 'retired'));
       await tell('retired', move.kid);
-      return;
+      return move;
     case 'drop':
       await win(transaction.move(move.kid, 'pending', 'revoked'));
       await tell('dropped', move.kid);
+      return move;
   }
 }
 

@@ -158,6 +158,8 @@ describe('the snapshot', () => {
     const told: Move[] = [];
     const keys = await openInstance(databaseUrl, { events: { ...silent, onMoves: (moves) => told.push(...moves) } });
     expect(told.map(({ kind }) => kind)).toEqual(['generate', 'generate', 'generate', 'generate']);
+    // By name, so that a log can say later which keys were the issuer's.
+    expect(told.map(({ kid }) => kid).toSorted()).toEqual((await readRows(databaseUrl)).map(({ kid }) => kid).toSorted());
     await keys.administration.revoke(keys.current().signers.get('RS256')!.kid, 'test', 'a test');
     expect(told.slice(4)).toMatchObject([{ kind: 'activate', ring: 'RS256', isForced: true }, { kind: 'generate', ring: 'RS256', state: 'pending' }]);
   });

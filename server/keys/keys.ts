@@ -11,11 +11,11 @@ import type { KekRing } from '../crypto/kek.ts';
 import type { Clock } from '../lib/clock.ts';
 import { Refused } from '../lib/errors.ts';
 import type { Secret } from '../lib/secret.ts';
-import type { Hints, KeyRecord, KeySet, KeyStore } from '../storage/storage.ts';
+import type { Hints, KeySet, KeyStore } from '../storage/storage.ts';
 import { createAdministration, type KeyAdministration } from './administration.ts';
 import type { Move } from './plan.ts';
 import type { KeyPolicy } from './policy.ts';
-import { reconcile } from './reconciler.ts';
+import { opens, reconcile } from './reconciler.ts';
 import { AlteredKey, createLocalCustody, type Custody } from './sealed_key.ts';
 import { createSnapshot, type KeySnapshot } from './snapshot.ts';
 import { STATES } from './state.ts';
@@ -108,6 +108,7 @@ export async function createKeys(options: KeysOptions): Promise<Keys> {
     options.events.onMoves(created);
   }
 
+  // A stranger is published all the same: what another instance made under a KEK that is new to this one looks just so.
   const load = async (): Promise<KeySet> => {
     const set = await store.load();
     for (const record of set.records) if (STATES[record.state].isPublished && !custody.isOurs(record) && !opens(record, custody)) options.events.onStranger(record.kid);
@@ -184,16 +185,6 @@ export async function createKeys(options: KeysOptions): Promise<Keys> {
         return result;
       },
     };
-  }
-}
-
-/** It is published all the same: a key that another instance made under a KEK that is new to this one looks just so. */
-function opens(record: KeyRecord, custody: Custody): boolean {
-  try {
-    custody.open(record);
-    return true;
-  } catch {
-    return false;
   }
 }
 

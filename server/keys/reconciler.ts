@@ -37,10 +37,24 @@ export async function settle(transaction: KeyTransaction, { custody, policy }: O
     if (round === MOST_ROUNDS) throw new TypeError('the plan for the signing keys does not come to rest');
     const set = await transaction.load();
     const planned = plan(set.records, evidence, transaction.now, policy, lost);
-    const moves = custody.canCreate ? planned : planned.filter(({ kind }) => kind !== 'generate');
+    const canCreate = custody.canCreate && set.records.every((record) => record.sealed === undefined || opens(record, custody));
+    const moves = canCreate ? planned : planned.filter(({ kind }) => kind !== 'generate');
     for (const move of moves) made.push(await apply(move, transaction, custody, set, actor));
-    if (moves.length === 0 && !custody.canCreate) refuseSilence(set.records, policy);
+    if (moves.length === 0 && !canCreate) refuseSilence(set.records, policy);
     if (moves.length === 0) return { isChanged: made.length > 0, moves: made };
+  }
+}
+
+/**
+ * What does not open was sealed under a key-encryption key that is new to this instance: those that have it may have let the
+ * old one go, and could not open what this one seals.
+ */
+export function opens(record: KeyRecord, custody: Custody): boolean {
+  try {
+    custody.open(record);
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -1,4 +1,4 @@
-import { createLocalJWKSet, createRemoteJWKSet, errors, jwtVerify, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
+import { createLocalJWKSet, createRemoteJWKSet, customFetch, errors, jwtVerify, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
 
 /** Somebody who takes our tokens, with caching habits of their own, over real HTTP. */
 export interface Verifier {
@@ -27,14 +27,12 @@ export function createVerifiers(options: VerifiersOptions): readonly Verifier[] 
 /** jose as it comes, but for the cool-down, which is to the lead here what its 30 s are to a lead of 20 minutes. */
 function createJoseVerifier(options: VerifiersOptions): Verifier {
   let fetched = 0;
-  const keys = createRemoteJWKSet(new URL(`${options.issuer}/oauth/jwks`), { cooldownDuration: options.leadSeconds * 25, headers: { 'user-agent': 'jose-remote-set/6' } });
-  const count: JWTVerifyGetKey = async (header, token) => {
-    const before = keys.jwks();
-    const key = await keys(header, token);
-    if (keys.jwks() !== before) fetched += 1;
-    return key;
+  const fetchAndCount: typeof fetch = (...request) => {
+    fetched += 1;
+    return fetch(...request);
   };
-  return { name: 'jose', verify: (token, at) => check(token, at, count, options), fetches: () => fetched, close: () => undefined };
+  const keys = createRemoteJWKSet(new URL(`${options.issuer}/oauth/jwks`), { cooldownDuration: options.leadSeconds * 25, headers: { 'user-agent': 'jose-remote-set/6' }, [customFetch]: fetchAndCount });
+  return { name: 'jose', verify: (token, at) => check(token, at, keys, options), fetches: () => fetched, close: () => undefined };
 }
 
 /** As go-oidc: what it has, it keeps for ever; it fetches when no key of that set verifies the token, and only then. */

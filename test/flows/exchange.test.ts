@@ -48,39 +48,87 @@ const exchange = (subjectToken: string, more: Record<string, string> = {}) => po
 const refusal = ({ status, body }: Answer) => ({ status, error: body.error as string });
 const find = (jti: unknown) => issuer.app.audit.find({ jti: String(jti) });
 
-/** The refusal that was recorded for an audience: it is written in the background. */
-async function findRefusal(audience: string) {
-  for (let tries = 0; tries < 100; tries += 1) {
-    const [row] = await issuer.app.audit.find({ kind: 'refusal', audience });
-    if (row !== undefined) return row;
-    await new Promise((resolve) => setTimeout(resolve, 50));
+/** What was recorded: a refusal is written in the background. */
+async function waitForRows(query: { audience: string; accountId: string; clientId: string }) {
+  for (let tries = 0; tries < 200; tries += 1) {
+    const rows = await issuer.app.audit.find(query);
+    if (rows.length > 0) return rows;
+    await new Promise((resolve) => setTimeout(resolve, 20));
   }
-  throw new Error('no refusal was recorded');
+  throw new Error(`nothing was recorded: ${JSON.stringify(query)}`);
 }
 
 describe('the policy', () => {
   const audience = async (changes: Record<string, unknown>) => (await issuer.app.audiences.add({ name: `https://${randomUUID()}.example`, ...changes })).audience.name;
 
-  test.each<[what: string, record: () => Record<string, unknown>, error: string | undefined, clause: string]>([
-    ['people', () => ({ allow: ['people'] }), undefined, 'allow people'],
-    ['the hosted domain', () => ({ allow: ['domain:example.com'] }), undefined, 'allow domain:example.com'],
-    ['the account', () => ({ allow: [`account:${ada}`] }), undefined, 'allow account:'],
-    ['nobody', () => ({}), 'invalid_target', 'no clause allows'],
-    ['another domain', () => ({ allow: ['domain:other.example'] }), 'invalid_target', 'no clause allows'],
-    ['all but the account', () => ({ allow: ['people'], deny: [`account:${ada}`] }), 'invalid_target', 'deny account:'],
-    ['another client', () => ({ allow: ['people'], clients: ['other-cli'] }), 'invalid_target', 'client not named'],
-    ['nobody, since it is disabled', () => ({ allow: ['people'], isEnabled: false }), 'invalid_target', 'disabled'],
-    ['nobody, tried only', () => ({ mode: 'audit' }), undefined, 'audit mode; would deny: no clause allows'],
-  ])('an audience for %s', async (_what, record, error, clause) => {
-    const name = await audience(record());
-    const answer = await exchange(tokens.access_token, { audience: name });
-    if (error === undefined) {
-      const { jti } = decodeJwt(answer.body.access_token as string);
-      expect(await find(jti)).toMatchObject([{ kind: 'token', audience: name, accountId: ada, subject: 'ada@example.com', clientId: 'vouch-cli', clause: expect.stringContaining(clause), subjectJti: decodeJwt(tokens.access_token).jti }]);
-    } else {
-      expect(refusal(answer)).toEqual({ status: 400, error });
-      expect(answer.body.error_description).toContain(`audience "${name}" is not for you`);
-      expect(await findRefusal(name)).toMatchObject({ event: 'token_exchange', audience: name, accountId: ada, code: error, clause: expect.stringContaining(clause) });
+  /** What one asks and gets: the code of the answer, and the clause on record. */
+  const gets = (clause: string) => ({ code: 'token', clause });
+  const no = (clause: string) => ({ code: 'invalid_target', clause });
+  const OLD = { code: 'insufficient_user_authentication', clause: 'sign-in older than 120 s' };
+  /** Ada is of the hosted domain and of a group, Eve of neither; `other` is another command line; ci has its own client. */
+  const ASKERS = ['ada', 'ada by other', 'eve', 'eve by other', 'ci'] as const;
+  type Cells = readonly ReturnType<typeof gets>[];
+  const all = (one: ReturnType<typeof gets>): Cells => ASKERS.map(() => one);
+  let eve: Awaited<ReturnType<TestIssuer['createPerson']>>;
+  let ids: Readonly<Record<string, string>>;
+
+  beforeAll(async () => {
+    eve = await issuer.createPerson('eve@elsewhere.example');
+    ids = { ada, eve: (await issuer.app.accounts.lookUp('eve@elsewhere.example'))!.id, ci: service.id };
+    await issuer.app.accounts.groups.add('payments');
+    await issuer.app.accounts.groups.addMember('payments', ada);
+    await issuer.app.accounts.groups.addMember('payments', service.id);
+    await issuer.app.clients.register({ id: 'other-cli', name: 'Other', redirectUris: ['http://127.0.0.1/callback'], kind: 'native', authentication: 'none', canExchangeTokens: true });
+  });
+
+  /** Asks for `name` with a sign-in of its own, and reads what was recorded of it. */
+  async function tryOne(asker: string, subjectToken: string, name: string) {
+    const [who = '', client] = asker.split(' by ');
+    const clientId = who === 'ci' ? service.id : client === undefined ? CLI.id : 'other-cli';
+    const { status, body } = who === 'ci' ? await service.exchange(subjectToken, { audience: name }) : await exchange(subjectToken, { audience: name, client_id: clientId });
+    const [row] = await waitForRows({ audience: name, accountId: ids[who]!, clientId });
+    expect(row).toMatchObject({ kind: status === 200 ? 'token' : 'refusal', event: 'token_exchange', ...(status === 200 ? { jti: decodeJwt(body.access_token as string).jti, subjectJti: decodeJwt(subjectToken).jti } : { code: body.error }) });
+    if (status !== 200) expect({ status, said: body.error_description as string }).toEqual({ status: 400, said: expect.stringContaining(`audience "${name}" ${body.error === OLD.code ? 'needs a sign-in of at most 120 s ago' : 'is not for you'}`) });
+    return { code: status === 200 ? 'token' : (body.error as string), clause: row!.clause };
+  }
+
+  async function signInAll(): Promise<string[]> {
+    const by = async (who: typeof person, client: string) => {
+      const { code, verifier } = await getCode(issuer.url, who, { client_id: client });
+      return (await postToken(issuer.url, { ...codeForm(code, verifier), client_id: client })).body.access_token as string;
+    };
+    return [await by(person, CLI.id), await by(person, 'other-cli'), await by(eve, CLI.id), await by(eve, 'other-cli'), (await service.ask()).body.access_token as string];
+  }
+
+  test.each<[what: string, record: () => Record<string, unknown>, fresh: () => Cells, old?: () => Cells]>([
+    ['people', () => ({ allow: ['people'] }), () => [...Array.from({ length: 4 }, () => gets('allow people')), no('no clause allows')]],
+    ['the hosted domain', () => ({ allow: ['domain:example.com'] }), () => [gets('allow domain:example.com'), gets('allow domain:example.com'), ...Array.from({ length: 3 }, () => no('no clause allows'))]],
+    ['another domain', () => ({ allow: ['domain:other.example'] }), () => all(no('no clause allows'))],
+    ['one account', () => ({ allow: [`account:${ids.eve}`] }), () => [no('no clause allows'), no('no clause allows'), gets(`allow account:${ids.eve}`), gets(`allow account:${ids.eve}`), no('no clause allows')]],
+    ['one machine', () => ({ allow: [`service:${service.id}`] }), () => [...Array.from({ length: 4 }, () => no('no clause allows')), gets(`allow service:${service.id}`)]],
+    ['a group', () => ({ allow: ['group:payments'] }), () => [gets('allow group:payments'), gets('allow group:payments'), no('no clause allows'), no('no clause allows'), gets('allow group:payments')]],
+    ['nobody', () => ({}), () => all(no('no clause allows'))],
+    ['all but one account', () => ({ allow: ['people'], deny: [`account:${ada}`] }), () => [no(`deny account:${ada}`), no(`deny account:${ada}`), gets('allow people'), gets('allow people'), no('no clause allows')]],
+    ['all but a group', () => ({ allow: ['people', `service:${service.id}`], deny: ['group:payments'] }), () => [no('deny group:payments'), no('deny group:payments'), gets('allow people'), gets('allow people'), no('deny group:payments')]],
+    ['all but by one client', () => ({ allow: ['people'], deny: ['client:other-cli'] }), () => [gets('allow people'), no('deny client:other-cli'), gets('allow people'), no('deny client:other-cli'), no('no clause allows')]],
+    ['whoever comes by one client', () => ({ allow: ['people', `service:${service.id}`], clients: ['other-cli'] }), () => [no('client not named'), gets('allow people'), no('client not named'), gets('allow people'), no('client not named')]],
+    ['a new sign-in', () => ({ allow: ['people', `service:${service.id}`], maxAuthAgeSeconds: 120 }), () => [...Array.from({ length: 4 }, () => gets('allow people')), gets(`allow service:${service.id}`)],
+      () => [OLD, OLD, OLD, OLD, gets(`allow service:${service.id}`)]],
+    ['a new sign-in of a domain, by one client', () => ({ allow: ['domain:example.com'], clients: [CLI.id], maxAuthAgeSeconds: 120 }),
+      () => [gets('allow domain:example.com'), no('client not named'), no('no clause allows'), no('no clause allows'), no('no clause allows')],
+      () => [OLD, no('client not named'), no('no clause allows'), no('no clause allows'), no('no clause allows')]],
+    ['nobody, since it is disabled', () => ({ allow: ['people'], isEnabled: false }), () => all(no('disabled'))],
+    ['nobody, tried only', () => ({ mode: 'audit' }), () => all(gets('audit mode; would deny: no clause allows'))],
+    ['a new sign-in, tried only', () => ({ mode: 'audit', allow: ['people'], maxAuthAgeSeconds: 120 }), () => [...Array.from({ length: 4 }, () => gets('allow people')), gets('audit mode; would deny: no clause allows')],
+      () => [...Array.from({ length: 4 }, () => gets('audit mode; would deny: sign-in older than 120 s')), gets('audit mode; would deny: no clause allows')]],
+  ])('an audience for %s: whoever asks, by whichever client, newly signed in or not', async (_what, record, fresh, old = fresh) => {
+    const subjectTokens = await signInAll();
+    for (const [when, expected] of [['newly signed in', fresh()], ['121 s later', old()]] as const) {
+      if (when === '121 s later') issuer.clock.advance(121);
+      const name = await audience(record()); // of its own, so that each row of the record is of one question
+      const cells: Record<string, unknown> = {};
+      for (const [index, asker] of ASKERS.entries()) cells[asker] = await tryOne(asker, subjectTokens[index]!, name);
+      expect({ when, cells }).toEqual({ when, cells: Object.fromEntries(ASKERS.map((asker, index) => [asker, expected[index]])) });
     }
   });
 

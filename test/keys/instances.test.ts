@@ -121,6 +121,19 @@ describe('custody', () => {
     await expect(openInstance(databaseUrl)).rejects.toThrow(/publishes a key that is not its own/);
   });
 
+  test('an instance that has not got the new KEK makes no key once the others have sealed everything under it', async () => {
+    const databaseUrl = await createTestDatabase();
+    const [oldLine, newLine] = [createKekLine(), createKekLine()];
+    const late = await openInstance(databaseUrl, { keks: new Secret(parseKekRing([oldLine])) });
+    const other = await openInstance(databaseUrl, { keks: new Secret(parseKekRing([newLine, oldLine])) });
+    await other.administration.rewrap('test', () => undefined);
+    // The standby takes over; the next one is left to who has the key.
+    await late.administration.revoke(late.current().signers.get('RS256')!.kid, 'test', 'drill');
+    expect(await describeRows(databaseUrl)).toEqual(['ES256 active', 'ES256 pending', 'RS256 active', 'RS256 revoked']);
+    const next = await openInstance(databaseUrl, { keks: new Secret(parseKekRing([newLine])) });
+    expect(next.created).toMatchObject([{ kind: 'generate', ring: 'RS256', state: 'pending' }]);
+  });
+
   test('an instance with another KEK makes no key that the others could not open', async () => {
     const databaseUrl = await createTestDatabase();
     await openInstance(databaseUrl);

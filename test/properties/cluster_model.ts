@@ -229,8 +229,8 @@ const FAKE_CUSTODY: Custody = {
     const publicJwk: PublicJwk = ring === 'RS256' ? { kty: 'RSA', use: 'sig', alg: ring, kid, n: '', e: '' } : { kty: 'EC', use: 'sig', alg: ring, kid, crv: 'P-256', x: '', y: '' };
     return { publicJwk, sealed: Buffer.from(kid), proof: Buffer.from(kid) };
   },
-  open: () => {
-    throw new TypeError('nobody opens a key here');
+  open: () => () => {
+    throw new TypeError('nobody signs here');
   },
   isOurs: () => true,
   prove: ({ publicJwk: { kid } }) => Buffer.from(kid),

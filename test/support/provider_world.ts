@@ -13,17 +13,17 @@ export interface ProviderWorld {
   close(): Promise<void>;
 }
 
-/** Both providers, as their admins would have set them up for the company's issuer. */
-export async function startProviderWorld(issuerUrl: string, subject: string, more: Partial<AnthropicEmulatorOptions> = {}): Promise<ProviderWorld> {
+/** Both providers, as their admins would have set them up for the company's issuer; `audiences` says otherwise whom its tokens are for. */
+export async function startProviderWorld(issuerUrl: string, subject: string, more: Partial<AnthropicEmulatorOptions> = {}, audiences: { readonly anthropic?: string; readonly openai?: string } = {}): Promise<ProviderWorld> {
   const { rule, organization, serviceAccount, workspace } = ANTHROPIC_IDS;
   const anthropic = await startAnthropicEmulator({
     issuers: [{ id: 'fdis_test', organizationId: organization, issuerUrl }],
     serviceAccounts: [{ id: serviceAccount, organizationId: organization, workspaceIds: [workspace] }],
-    rules: [{ id: rule, organizationId: organization, issuerId: 'fdis_test', serviceAccountId: serviceAccount, match: { audience: issuerUrl, subjectPrefix: subject }, workspaceIds: [workspace], tokenLifetimeSeconds: 600 }],
+    rules: [{ id: rule, organizationId: organization, issuerId: 'fdis_test', serviceAccountId: serviceAccount, match: { audience: audiences.anthropic ?? issuerUrl, subjectPrefix: subject }, workspaceIds: [workspace], tokenLifetimeSeconds: 600 }],
     ...more,
   });
   const openai = await startOpenAiEmulator({
-    identityProviders: [{ id: OPENAI_IDS.provider, issuerUrl, audience: OPENAI_AUDIENCE }],
+    identityProviders: [{ id: OPENAI_IDS.provider, issuerUrl, audience: audiences.openai ?? OPENAI_AUDIENCE }],
     mappings: [{ identityProviderId: OPENAI_IDS.provider, serviceAccountId: OPENAI_IDS.serviceAccount, match: { sub: subject } }],
     ...(more.clock === undefined ? {} : { clock: more.clock }),
   });

@@ -12,7 +12,7 @@ import { makePrintable } from '../redact.ts';
 import { formatDuration } from '../time.ts';
 import { findAddressFault, isPublicAddress } from './addresses.ts';
 import { checkDiscovery, checkJwks, fetchDocument, Found, type Document } from './documents.ts';
-import { evaluateRule, examineToken, type Cause } from './evaluate.ts';
+import { compareUploadedKeys, evaluateRule, examineToken, type Cause } from './evaluate.ts';
 import { EMPTY_RULE, readRule, type Rule } from './rule.ts';
 import type { Target } from './targets.ts';
 
@@ -208,10 +208,11 @@ async function checkToken(patient: Patient): Promise<string | undefined> {
   return `${target.label} takes its form, key and times`;
 }
 
-async function checkRule({ token, target, rule }: Patient): Promise<string | undefined> {
+async function checkRule({ token, target, rule, kids }: Patient): Promise<string | undefined> {
   if (token === undefined || target === undefined || rule === undefined) return undefined;
   raise(evaluateRule({ token, target, rule }));
-  return rule.condition === undefined ? 'every clause matches' : 'every clause matches; the condition is not evaluated here';
+  const keys = compareUploadedKeys(rule, kids ?? []);
+  return ['every clause matches', ...(rule.condition === undefined ? [] : ['the condition is not evaluated here']), ...(keys === undefined ? [] : [keys])].join('; ');
 }
 
 async function tryExchange({ use, target, parameters, audience, triesExchange }: Patient): Promise<string | undefined> {

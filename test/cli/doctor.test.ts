@@ -171,7 +171,15 @@ describe('explain', () => {
     const claims = JSON.parse(Buffer.from(payload, 'base64url').toString()) as Record<string, unknown>;
     const edit = (changes: object): string => `${header}.${Buffer.from(JSON.stringify({ ...claims, ...changes })).toString('base64url')}.${signature}`;
     const explain = (text: string): Promise<Outcome> => world.sandbox.runHere(['explain', text]);
-    expect((await explain(edit({ sub: 'root@example.com' }))).stdout).toMatch(/Signature +wrong\n/);
+    const wrong = (await explain(edit({ sub: 'root@example.com' }))).stdout;
+    expect(wrong).toMatch(/Signature +wrong\n/);
+    // Where to look it up is said of the issuer's own tokens alone, and never so that a shell runs what a token says.
+    const looked = /`vouch audit find --jti [\w-]+`\n/;
+    expect((await explain(token)).stdout).toMatch(looked);
+    for (const text of [wrong, ...(await Promise.all([{ iss: 'https://evil.example' }, { jti: '$(id)' }].map((changes) => startVouch(process.execPath, [BIN, 'explain', '--offline', edit(changes)], { VOUCH_HOME: world.sandbox.home }).outcome))).map(({ stdout }) => stdout)]) {
+      expect(text).toMatch(/^Kind /);
+      expect(text).not.toContain('vouch audit find');
+    }
     expect((await explain(edit({ iss: 'https://evil.example' }))).stdout).toMatch(/Key +not looked up: its issuer is not yours \(http:\S+\), and what a token names is not fetched\nSignature +not checked\n/);
     expect((await explain(edit({ exp: Math.floor(Date.now() / 1000) - 100 }))).stdout).toMatch(/Expires +.*, 1 min ago\n[^]*\n\nNote: it has expired: every provider refuses it\n$/);
     expect((await explain(edit({ iat: Math.floor(Date.now() / 1000) + 3600 }))).stdout).toMatch(/Note: it was issued (3599|3600) s in the future by this machine's clock/);

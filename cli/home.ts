@@ -2,7 +2,7 @@
 // half-written.
 import { chmod, mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import { basename, dirname, join, resolve } from 'node:path';
+import ownPath, { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CliError, readErrorCode } from './errors.ts';
 
@@ -22,10 +22,16 @@ export interface Home {
   readonly cachePath: string;
 }
 
+/** How paths are made, and where they begin; this machine's unless told otherwise. */
+export interface PathRules {
+  readonly rules: Pick<typeof ownPath, 'join' | 'resolve'>;
+  readonly homeFolder: string;
+}
+
 /** Says where vouch keeps its files: VOUCH_HOME if set, else ~/.vouch. */
-export function locateHome(vouchHome: string | undefined): Home {
-  const path = vouchHome === undefined ? join(homedir(), '.vouch') : resolve(vouchHome);
-  const at = (name: string): string => join(path, name);
+export function locateHome(vouchHome: string | undefined, { rules, homeFolder }: PathRules = { rules: ownPath, homeFolder: homedir() }): Home {
+  const path = vouchHome === undefined ? rules.join(homeFolder, '.vouch') : rules.resolve(vouchHome);
+  const at = (name: string): string => rules.join(path, name);
   return Object.freeze({ path, configPath: at('config.json'), sessionPath: at('session.json'), adminPath: at('admin.json'), cachePath: at('cache') });
 }
 

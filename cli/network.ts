@@ -38,7 +38,7 @@ export function classifyPassing(status: number): 'rateLimited' | 'network' {
 export function describeNetworkFailure(thrown: unknown, peer: string, proxy?: string): CliError | undefined {
   const code = findCode(thrown);
   if (code === undefined) return undefined;
-  const reason = REASONS[code] ?? (code.startsWith('ERR_SSL_') ? `what answers there does not speak TLS (${code})` : code);
+  const reason = explainCode(code);
   const hints = [
     ...(reason.includes('certificate') ? [CERTIFICATE_HINT] : []),
     ...(proxy === undefined ? [] : [`the request went through the proxy ${proxy}: check it, or list the host in NO_PROXY`]),
@@ -60,6 +60,11 @@ export function describeUnreachableIssuer(thrown: unknown, issuer: string, proxy
 export function suggestRetry(headers: Headers): readonly string[] {
   const after = headers.get('retry-after');
   return after !== null && /^\d{1,5}$/.test(after) ? [`try again in ${after} s`] : ['try again a little later'];
+}
+
+/** What the code of a failed connection means, as the end of a sentence. */
+export function explainCode(code: string): string {
+  return REASONS[code] ?? (code.startsWith('ERR_SSL_') ? `what answers there does not speak TLS (${code})` : code);
 }
 
 function findCode(thrown: unknown): string | undefined {

@@ -44,12 +44,13 @@ export function addDoctor(program: Command, input: ProgramInput): void {
     .addHelpText('after', DOCTOR_EXAMPLES);
   addServiceAccountOption(command)
     .action(async (name: string | undefined, options: DoctorOptions) => {
-      const [{ examine }, { findTarget, TARGETS }, { lookup }] = await Promise.all([import('./doctor.ts'), import('./targets.ts'), import('node:dns/promises')]);
+      const [{ examine }, { findTarget, TARGETS }, { inspectCertificate }, { lookup }] = await Promise.all([import('./doctor.ts'), import('./targets.ts'), import('./certificate.ts'), import('node:dns/promises')]);
       const target = name === undefined ? undefined : findTarget(name);
       if (name !== undefined && target === undefined) throw new CliError('usage', 'there is no such provider', { hints: [`the providers are ${TARGETS.map((known) => known.name).join(', ')}`] });
       const use = await createCredentialUse(input, options, false);
       await examine({
         use, issuer: await findIssuer(input, options, use.source), variables: input.environment.variables, readStdin,
+        inspectCertificate: (hostname) => inspectCertificate({ hostname }),
         resolve: async (host) => (await lookup(host, { all: true })).map(({ address }) => address),
       }, { target, profile: options.profile, rulePath: options.rule, flags: readFlags(options), audience: options.tokenAudience, triesExchange: options.exchange, isJson: options.json === true });
     });

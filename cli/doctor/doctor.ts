@@ -10,9 +10,10 @@ import type { Parameters } from '../providers/provider.ts';
 import { findProvider } from '../providers/providers.ts';
 import { makePrintable } from '../redact.ts';
 import { formatDuration } from '../time.ts';
+import { findProxy } from '../wire.ts';
 import { findAddressFault, isPublicAddress } from './addresses.ts';
 import { checkDiscovery, checkJwks, fetchDocument, Found, type Document } from './documents.ts';
-import { evaluateRule, examineToken, type Cause } from './evaluate.ts';
+import { compareUploadedKeys, evaluateRule, examineToken, type Cause } from './evaluate.ts';
 import { EMPTY_RULE, readRule, type Rule } from './rule.ts';
 import type { Target } from './targets.ts';
 
@@ -39,6 +40,8 @@ export interface DoctorTools {
   readonly variables: Readonly<Record<string, string | undefined>>;
   /** The addresses of a name, as this machine's DNS gives them. */
   readonly resolve: (host: string) => Promise<readonly string[]>;
+  /** What providers will have against the certificate that a host shows. */
+  readonly inspectCertificate: (hostname: string) => Promise<Cause | undefined>;
   readonly readStdin: () => Promise<string>;
 }
 
@@ -62,6 +65,7 @@ interface Check {
 const CHECKS: readonly Check[] = [
   { name: 'setup', run: checkSetup },
   { name: 'issuer address', run: checkAddress },
+  { name: 'certificate', run: checkCertificate },
   { name: 'discovery', run: checkDocument },
   { name: 'JWKS', run: checkKeys },
   { name: 'clock', run: checkClock },
@@ -155,10 +159,20 @@ async function checkAddress(patient: Patient): Promise<string> {
   if (fault !== undefined) throw new Found('configuration', `${issuer} ${fault}`, ['run the issuer at a public https name, without a port (README, "In production"), and register that name', `then: vouch login --issuer https://vouch.example.com`]);
   const { hostname } = new URL(issuer);
   const addresses = await resolve(hostname).catch(() => []);
-  if (addresses.length === 0) throw new Found('network', `the name ${hostname} cannot be resolved`, ['enter it in public DNS, or check the DNS of this machine']);
+  if (addresses.length === 0) throw new Found('network', `this machine's resolver does not know the name ${hostname}`, ['enter it in public DNS, or check the DNS of this machine']);
   const inner = addresses.find((address) => !isPublicAddress(address));
-  if (inner !== undefined) throw new Found('configuration', `${hostname} leads to ${inner}, which is not on the public internet`, ['providers refuse a name with such an address: take it out of public DNS', 'if only your own network resolves it so, ask from outside, too']);
-  return `${issuer} leads to ${addresses.join(', ')}`;
+  if (inner !== undefined) throw new Found('configuration', `this machine's resolver leads ${hostname} to ${inner}, which is not on the public internet`, ['providers refuse a name with such an address: take it out of public DNS', 'if only your own network resolves it so, ask from outside, too']);
+  return `${issuer} leads to ${addresses.join(', ')}, as this machine's resolver has it`;
+}
+
+async function checkCertificate(patient: Patient): Promise<string | undefined> {
+  const { issuer, inspectCertificate } = patient;
+  if (isTestBed(patient)) return undefined;
+  const proxy = findProxy(issuer);
+  // It may show another certificate than providers see.
+  if (proxy !== undefined) return `not checked: this machine reaches the issuer through the proxy ${proxy}`;
+  raise(await inspectCertificate(new URL(issuer).hostname), 'configuration');
+  return 'nothing that providers would not trust';
 }
 
 async function checkDocument(patient: Patient): Promise<string> {
@@ -208,10 +222,11 @@ async function checkToken(patient: Patient): Promise<string | undefined> {
   return `${target.label} takes its form, key and times`;
 }
 
-async function checkRule({ token, target, rule }: Patient): Promise<string | undefined> {
+async function checkRule({ token, target, rule, kids }: Patient): Promise<string | undefined> {
   if (token === undefined || target === undefined || rule === undefined) return undefined;
   raise(evaluateRule({ token, target, rule }));
-  return rule.condition === undefined ? 'every clause matches' : 'every clause matches; the condition is not evaluated here';
+  const keys = compareUploadedKeys(rule, kids ?? []);
+  return ['every clause matches', ...(rule.condition === undefined ? [] : ['the condition is not evaluated here']), ...(keys === undefined ? [] : [keys])].join('; ');
 }
 
 async function tryExchange({ use, target, parameters, audience, triesExchange }: Patient): Promise<string | undefined> {

@@ -78,15 +78,16 @@ function limitLifetime(seconds: number, most: number | undefined, label: string)
 
 /** The first clause of the rule that refuses the token. The token has passed `examineToken`. */
 export function evaluateRule(input: { readonly token: string; readonly target: Target; readonly rule: Rule }): Cause | undefined {
-  const { claims } = decodeJwt(input.token) ?? { claims: {} };
-  return findFirst(RULE_CLAUSES, { ...input, claims });
+  const { header, claims } = decodeJwt(input.token) ?? { header: {}, claims: {} };
+  return findFirst(RULE_CLAUSES, { ...input, header, claims });
 }
 
-type Ruled = { readonly target: Target; readonly rule: Rule; readonly claims: Claims };
+type Ruled = { readonly target: Target; readonly rule: Rule; readonly header: Claims; readonly claims: Claims };
 
 const RULE_CLAUSES: readonly Clause<Ruled>[] = [
   ({ rule, target }) => (rule.isArchived ? { sentence: 'the rule is archived or disabled', hints: [`enable it: ${target.console}`] } : undefined),
   matchIssuer,
+  matchUploadedKeys,
   ({ rule, claims: { iat, exp }, target }) => limitLifetime(Number(exp) - Number(iat), rule.mostSeconds, target.label),
   matchAudience,
   matchSubject,
@@ -98,6 +99,29 @@ function matchIssuer({ rule: { issuer: expected }, claims: { iss }, target }: Ru
   const strip = (text: string): string => (target.ignoresTrailingSlash ? text.replace(/\/$/, '') : text);
   const difference = describeDifference(strip(expected), strip(String(iss)));
   return difference === undefined ? undefined : mismatch(target, 'issuer', expected, iss, difference, [`set the issuer to exactly ${String(iss)}`]);
+}
+
+function matchUploadedKeys({ rule: { uploadedKids }, header: { kid }, claims: { iss }, target: { label, console } }: Ruled): Cause | undefined {
+  if (uploadedKids === undefined || uploadedKids.includes(String(kid))) return undefined;
+  return {
+    sentence: `the token is signed with the key ${show(kid)}, and the JWKS uploaded at ${label} holds ${listKids(uploadedKids)}: uploaded keys do not follow the issuer's rotations`,
+    hints: [`choose discovery there in place of the uploaded JWKS: ${console}`, `or upload ${String(iss)}/oauth/jwks anew, now and at each change of keys`],
+  };
+}
+
+/** What is to be known of uploaded keys that fit today; undefined if there are none, or they are what the issuer serves. */
+export function compareUploadedKeys({ uploadedKids }: Rule, served: readonly string[]): string | undefined {
+  if (uploadedKids === undefined) return undefined;
+  const [lacking, dropped] = [served.filter((kid) => !uploadedKids.includes(kid)), uploadedKids.filter((kid) => !served.includes(kid))];
+  const parts = [
+    ...(lacking.length === 0 ? [] : [`lacks ${listKids(lacking)}, which the issuer serves and will sign with`]),
+    ...(dropped.length === 0 ? [] : [`still trusts ${listKids(dropped)}, which the issuer no longer serves`]),
+  ];
+  return `uploaded keys do not follow the issuer's rotations: choose discovery${parts.length === 0 ? '' : `; the uploaded JWKS ${parts.join(', and ')}`}`;
+}
+
+function listKids(kids: readonly string[]): string {
+  return kids.length === 0 ? 'no key' : kids.map((kid) => show(kid)).join(', ');
 }
 
 function matchAudience({ rule, claims: { aud }, target }: Ruled): Cause | undefined {

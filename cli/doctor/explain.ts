@@ -29,8 +29,8 @@ export async function explainToken(request: ExplainRequest): Promise<void> {
   const decoded = decodeJwt(token);
   if (decoded === undefined) throw describeOpaque(token);
   const key = await findKeyState(request, token, decoded);
-  if (request.isJson) await printReport(JSON.stringify(describeAsJson(token, decoded, key, request.clock()), null, 2));
-  else await printReport(describe(token, decoded, key, request.clock()));
+  if (request.isJson) await printReport(JSON.stringify(describeAsJson(token, decoded, key, request), null, 2));
+  else await printReport(describe(token, decoded, key, request));
 }
 
 const OPAQUE: readonly [RegExp, string][] = [
@@ -78,8 +78,9 @@ function hasValidSignature(token: string, { alg }: Claims, jwk: Fields): boolean
   }
 }
 
-function describeAsJson(token: string, { header, claims }: DecodedJwt, key: KeyState, now: number): unknown {
-  return { header, claims, bytes: token.length, key: { state: key.state, signature: key.signature, detail: key.why }, times: Object.fromEntries(TIMES.map((name) => [name, readTime(claims, name, now)])) };
+function describeAsJson(token: string, { header, claims }: DecodedJwt, key: KeyState, request: ExplainRequest): unknown {
+  const now = request.clock();
+  return { header, claims, bytes: token.length, key: { state: key.state, signature: key.signature, detail: key.why }, times: Object.fromEntries(TIMES.map((name) => [name, readTime(claims, name, now)])), record: findRecord(claims, key, request) ?? null };
 }
 
 const TIMES = ['iat', 'nbf', 'exp'] as const;
@@ -90,7 +91,9 @@ function readTime(claims: Claims, name: string, now: number): { at: string; seco
   return { at: new Date(value * 1000).toISOString(), seconds_from_now: Math.round(value - now / 1000) };
 }
 
-function describe(token: string, { header, claims }: DecodedJwt, key: KeyState, now: number): string {
+function describe(token: string, { header, claims }: DecodedJwt, key: KeyState, request: ExplainRequest): string {
+  const now = request.clock();
+  const record = findRecord(claims, key, request);
   const rows: readonly (readonly [string, string | undefined])[] = [
     ['Kind', nameKind(header, claims)],
     ['Signed', `${show(header['alg'])} with key ${show(header['kid'])}`],
@@ -105,12 +108,20 @@ function describe(token: string, { header, claims }: DecodedJwt, key: KeyState, 
     ['Expires', describeTime(claims['exp'], now)],
     ['Lives', typeof claims['iat'] === 'number' && typeof claims['exp'] === 'number' ? `${claims['exp'] - claims['iat']} s (Anthropic takes at most 3600 by default)` : undefined],
     ['jti', claims['jti'] === undefined ? 'none' : `${show(claims['jti'])} (good for one exchange at Anthropic)`],
+    ['Exchange', record === undefined ? undefined : `an admin sees which one it came from with \`${record}\``],
     ['Signed in', claims['auth_time'] === undefined ? undefined : `${describeTime(claims['auth_time'], now)}${claims['amr'] === undefined ? '' : `, by ${show(claims['amr'])}`}`],
     ['Also', describeOthers(claims)],
     ['Size', `${token.length} bytes`],
   ];
   const shown = rows.filter((row): row is [string, string] => row[1] !== undefined);
   return [...shown.map(([name, text]) => `${name.padEnd(11)} ${makePrintable(text)}`), ...findRemarks(claims, now).map((remark) => `\nNote: ${makePrintable(remark)}`)].join('\n');
+}
+
+/** The command that shows the exchange which gave it; undefined for what is not of this person's issuer, as far as can be seen. */
+function findRecord({ iss, jti }: Claims, { signature }: KeyState, { issuer }: ExplainRequest): string | undefined {
+  // It will be typed into a shell.
+  if (iss !== issuer || signature === 'wrong' || typeof jti !== 'string' || !/^[\w-]{1,64}$/.test(jti)) return undefined;
+  return `vouch audit find --jti ${jti}`;
 }
 
 function nameKind({ typ }: Claims, { azp, nonce, client_id: client }: Claims): string {

@@ -19,11 +19,13 @@ export interface Rule {
   /** `exp - iat`, if an admin has set it. */
   readonly mostSeconds: number | undefined;
   readonly isArchived: boolean;
+  /** Kids of a JWKS that was uploaded in place of an address; undefined if the rule holds none. */
+  readonly uploadedKids: readonly string[] | undefined;
   /** Whether what it does not say is known to be unsaid: flags may give a part of a rule only. */
   readonly isWhole: boolean;
 }
 
-export const EMPTY_RULE: Rule = Object.freeze({ issuer: undefined, subject: undefined, audiences: [], claims: [], condition: undefined, mostSeconds: undefined, isArchived: false, isWhole: false });
+export const EMPTY_RULE: Rule = Object.freeze({ issuer: undefined, subject: undefined, audiences: [], claims: [], condition: undefined, mostSeconds: undefined, isArchived: false, uploadedKids: undefined, isWhole: false });
 
 /** Reads the JSON of a rule. Throws `Malformed`, which names the field. */
 export function readRule(text: string): Rule {
@@ -51,8 +53,20 @@ function readPlainRule(fields: Fields): Rule {
     condition: text('condition', 'attributeCondition', 'attribute_condition', 'attribute_conditions'),
     mostSeconds: typeof seconds === 'number' ? seconds : undefined,
     isArchived: find('archived_at') !== undefined || find('is_archived') === true || find('enabled') === false,
+    uploadedKids: readUploadedKids(find('jwks', 'jwks_json', 'jwksJson', 'jwks_data')),
     isWhole: true,
   };
+}
+
+/** A key set, or the text of one; Anthropic says there, where there is none, how the keys are found. */
+function readUploadedKids(value: unknown): readonly string[] | undefined {
+  const { keys } = asFields(typeof value === 'string' ? parseJson(value) : value ?? {}, '"jwks"');
+  if (keys === undefined) return undefined;
+  if (!Array.isArray(keys)) throw new Malformed('"jwks.keys" is not a list');
+  return keys.map((key: unknown) => {
+    const { kid } = asFields(key, 'a key of "jwks"');
+    return typeof kid === 'string' ? kid : '';
+  });
 }
 
 function readTexts(value: unknown, name: string): readonly string[] {

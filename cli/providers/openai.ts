@@ -43,7 +43,7 @@ function suggestChecks({ code, parameters, claims }: Refusal): readonly string[]
   const account = parameters['service_account_id'] ?? '';
   const token = `check that identity provider ${provider} has the issuer "${claims.issuer}" and the audience "${claims.audience}" (that is what was sent)`;
   const mapping = `check that exactly one enabled mapping of ${provider} leads the subject "${claims.subject}" to service account ${account}`;
-  if (code === 'invalid_subject_token') return [token, 'check that the issuer is reachable from the internet, so that OpenAI can fetch its signing keys'];
+  if (code === 'invalid_subject_token') return [token, 'check that the issuer is reachable from the internet, so that OpenAI can fetch its signing keys', "if its JWKS was uploaded there: uploaded keys do not follow the issuer's rotations, so choose discovery, or upload it anew"];
   if (code === 'invalid_grant') return [mapping, token];
   return [token, mapping];
 }

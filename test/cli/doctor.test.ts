@@ -1,12 +1,16 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { getCACertificates, setDefaultCACertificates } from 'node:tls';
+import { inspectCertificate, type Place } from '../../cli/doctor/certificate.ts';
 import { examine, type DoctorRequest, type DoctorTools } from '../../cli/doctor/doctor.ts';
 import { findTarget } from '../../cli/doctor/targets.ts';
 import { readEnvironment } from '../../cli/environment.ts';
 import { locateHome } from '../../cli/home.ts';
 import { createCredentialUse } from '../../cli/source_option.ts';
+import { configureWire } from '../../cli/wire.ts';
 import { EMAIL } from '../support/fake_issuer_for_cli.ts';
+import { makeCertificates, startTlsFront } from '../support/tls_world.ts';
 import { BIN, quietly, startVouch, type Outcome } from './run_vouch.ts';
 import { startSignedIn, type SignedIn } from './signed_in.ts';
 
@@ -105,25 +109,52 @@ describe('doctor', () => {
   });
 });
 
-describe('the address of the issuer', () => {
-  const request: DoctorRequest = { target: findTarget('google'), profile: undefined, rulePath: undefined, flags: {}, audience: undefined, triesExchange: true, isJson: true };
-  async function ask(issuer: string, addresses: readonly string[] | Error): Promise<unknown> {
-    await world.sandbox.editSession({ issuer });
-    const tools: DoctorTools = {
-      use: await createCredentialUse({ home: locateHome(world.sandbox.home), clock: Date.now, environment: readEnvironment({}) }, {}),
-      issuer, variables: {}, readStdin: async () => '',
-      resolve: async () => { if (addresses instanceof Error) throw addresses; return addresses; },
-    };
-    return quietly(() => examine(tools, request).then(() => 'healthy', (error: unknown) => error));
-  }
+const REQUEST: DoctorRequest = { target: findTarget('google'), profile: undefined, rulePath: undefined, flags: {}, audience: undefined, triesExchange: true, isJson: true };
+async function askDoctor(issuer: string, addresses: readonly string[] | Error, place: Partial<Place> = {}, inspect: DoctorTools['inspectCertificate'] = (hostname) => inspectCertificate({ hostname, ...place })): Promise<unknown> {
+  await world.sandbox.editSession({ issuer });
+  const tools: DoctorTools = {
+    use: await createCredentialUse({ home: locateHome(world.sandbox.home), clock: Date.now, environment: readEnvironment({}) }, {}),
+    issuer, variables: {}, readStdin: async () => '',
+    inspectCertificate: inspect,
+    resolve: async () => { if (addresses instanceof Error) throw addresses; return addresses; },
+  };
+  return quietly(() => examine(tools, REQUEST).then(() => 'healthy', (error: unknown) => error));
+}
 
+describe('the address of the issuer', () => {
   it.each<[string, readonly string[] | Error, string, RegExp]>([
     ['http://localhost:3000', [], 'configuration', /can be reached from this machine only/],
     ['https://vouch.example.com:8443', [], 'configuration', /has a port, and providers take 443 only/],
-    ['https://vouch.invalid', new Error('ENOTFOUND'), 'network', /the name vouch\.invalid cannot be resolved/],
-    ['https://vouch.example.com', ['8.8.8.8', 'fd00::1'], 'configuration', /leads to fd00::1, which is not on the public internet/],
+    ['https://vouch.invalid', new Error('ENOTFOUND'), 'network', /this machine's resolver does not know the name vouch\.invalid/],
+    ['https://vouch.example.com', ['8.8.8.8', 'fd00::1'], 'configuration', /^this machine's resolver leads vouch\.example\.com to fd00::1, which is not on the public internet/],
   ])('%s at %j', async (issuer, addresses, kind, message) => {
-    expect(await ask(issuer, addresses)).toMatchObject({ kind, message: expect.stringMatching(message) });
+    expect(await askDoctor(issuer, addresses)).toMatchObject({ kind, message: expect.stringMatching(message) });
+  });
+});
+
+describe('the certificate of the issuer', () => {
+  it.each([['that only this machine trusts', 30, /is not trusted$/], ['that has expired', -1, /(is not trusted|has expired)$/]])('one %s is what it ends with', async (_what, daysLeft, reason) => {
+    const certificates = await makeCertificates('vouch.example.com', daysLeft);
+    const front = await startTlsFront(certificates, world.fake.issuer);
+    const trusted = getCACertificates('default');
+    // As --ca-file does.
+    setDefaultCACertificates([...trusted, certificates.ca]);
+    try {
+      const cause = await askDoctor('https://vouch.example.com', ['8.8.8.8'], { address: '127.0.0.1', port: front.port });
+      expect(cause).toMatchObject({ kind: 'configuration', message: expect.stringMatching(/^providers will not trust the TLS certificate of vouch\.example\.com: /), hints: expect.arrayContaining([expect.stringContaining('have a public authority certify that name')]) });
+      expect(cause).toMatchObject({ message: expect.stringMatching(reason) });
+    } finally {
+      setDefaultCACertificates(trusted);
+      await front.close();
+    }
+  });
+
+  it('is not looked at through a proxy, nor where nobody answers', async () => {
+    expect(await inspectCertificate({ hostname: 'vouch.example.com', address: '127.0.0.1', port: 9 })).toBeUndefined();
+    configureWire({ caFile: undefined, proxies: { http: undefined, https: 'http://127.0.0.1:9', none: undefined }, log: undefined });
+    const printed = await askDoctor('https://vouch.example.com', ['8.8.8.8'], { address: '127.0.0.1', port: 9 }, (hostname) => { throw new TypeError(`looked at ${hostname}`); });
+    expect(printed).toMatchObject({ kind: 'network', message: expect.stringContaining('through the proxy') });
+    configureWire({ caFile: undefined, proxies: { http: undefined, https: undefined, none: undefined }, log: undefined });
   });
 });
 
@@ -140,7 +171,15 @@ describe('explain', () => {
     const claims = JSON.parse(Buffer.from(payload, 'base64url').toString()) as Record<string, unknown>;
     const edit = (changes: object): string => `${header}.${Buffer.from(JSON.stringify({ ...claims, ...changes })).toString('base64url')}.${signature}`;
     const explain = (text: string): Promise<Outcome> => world.sandbox.runHere(['explain', text]);
-    expect((await explain(edit({ sub: 'root@example.com' }))).stdout).toMatch(/Signature +wrong\n/);
+    const wrong = (await explain(edit({ sub: 'root@example.com' }))).stdout;
+    expect(wrong).toMatch(/Signature +wrong\n/);
+    // Where to look it up is said of the issuer's own tokens alone, and never so that a shell runs what a token says.
+    const looked = /`vouch audit find --jti [\w-]+`\n/;
+    expect((await explain(token)).stdout).toMatch(looked);
+    for (const text of [wrong, ...(await Promise.all([{ iss: 'https://evil.example' }, { jti: '$(id)' }].map((changes) => startVouch(process.execPath, [BIN, 'explain', '--offline', edit(changes)], { VOUCH_HOME: world.sandbox.home }).outcome))).map(({ stdout }) => stdout)]) {
+      expect(text).toMatch(/^Kind /);
+      expect(text).not.toContain('vouch audit find');
+    }
     expect((await explain(edit({ iss: 'https://evil.example' }))).stdout).toMatch(/Key +not looked up: its issuer is not yours \(http:\S+\), and what a token names is not fetched\nSignature +not checked\n/);
     expect((await explain(edit({ exp: Math.floor(Date.now() / 1000) - 100 }))).stdout).toMatch(/Expires +.*, 1 min ago\n[^]*\n\nNote: it has expired: every provider refuses it\n$/);
     expect((await explain(edit({ iat: Math.floor(Date.now() / 1000) + 3600 }))).stdout).toMatch(/Note: it was issued (3599|3600) s in the future by this machine's clock/);

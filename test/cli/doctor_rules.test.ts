@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { findAddressFault, isPublicAddress } from '../../cli/doctor/addresses.ts';
 import { describeDifference } from '../../cli/doctor/difference.ts';
-import { evaluateRule, examineToken, type Cause } from '../../cli/doctor/evaluate.ts';
+import { compareUploadedKeys, evaluateRule, examineToken, type Cause } from '../../cli/doctor/evaluate.ts';
 import { EMPTY_RULE, readRule, type Rule } from '../../cli/doctor/rule.ts';
 import { findTarget } from '../../cli/doctor/targets.ts';
 
@@ -64,6 +64,7 @@ describe('a rule', () => {
     ['openai', { issuer: `${ISSUER}/`, audiences: [ISSUER], claims: [{ name: 'email_verified', expected: 'true', operator: 'equals' }] }],
     ['aws', { issuer: ISSUER, audiences: [ISSUER], claims: [{ name: 'sub', expected: '*@example.com', operator: 'like' }] }],
     ['vault', whole({ audiences: ['other', ISSUER] })],
+    ['openai', { uploadedKids: ['k0', 'k1'] }],
     ['custom', {}],
   ])('of %s that matches: %j', (target, rule) => {
     expect(evaluate(target, rule)).toBeUndefined();
@@ -86,6 +87,8 @@ describe('a rule', () => {
     ['anthropic', claim('toString', 'x'), /has no toString$/],
     ['anthropic', { audiences: [ISSUER], mostSeconds: 300 }, /^the token lives 600 s, and Anthropic takes at most 300 s/],
     ['vault', whole({}), /and the role binds none: Vault refuses that$/],
+    ['openai', { uploadedKids: ['k0', 'old'] }, /^the token is signed with the key "k1", and the JWKS uploaded at OpenAI holds "k0", "old": uploaded keys do not follow the issuer's rotations$/, /choose discovery .*\nor upload https:\/\/vouch\.example\.com\/oauth\/jwks anew/],
+    ['anthropic', { uploadedKids: [] }, /uploaded at Anthropic holds no key: /],
     ['aws', { audiences: ['sts.amazonaws.com'] }, /^the rule expects the audience "sts\.amazonaws\.com"/],
     ['aws', { audiences: [ISSUER], claims: [{ name: 'sub', expected: 'ops-?@example.com', operator: 'like' }] }, /^the rule expects the claim sub/],
   ])('of %s that does not: %j', (...[target, rule, sentence, hint]) => {
@@ -108,6 +111,10 @@ describe('the JSON of a rule', () => {
     ['AWS', { Statement: [{ Effect: 'Allow', Principal: { Federated: 'arn:aws:iam::1:oidc-provider/vouch.example.com' }, Action: 'sts:AssumeRoleWithWebIdentity', Condition: { StringEquals: { 'vouch.example.com:aud': 'sts' }, StringLike: { 'vouch.example.com:sub': '*@example.com' } } }] }, {
       issuer: ISSUER, audiences: ['sts'], claims: [{ name: 'sub', expected: '*@example.com', operator: 'like' }],
     }],
+    ['OpenAI, with keys', { issuer: ISSUER, audience: ISSUER, jwks: { keys: [{ kid: 'k0' }, {}] } }, { issuer: ISSUER, uploadedKids: ['k0', ''] }],
+    ['Google, with keys', { oidc: { issuerUri: ISSUER, jwksJson: '{"keys":[{"kid":"k0"}]}' } }, { uploadedKids: ['k0'] }],
+    ['Anthropic, which fetches the keys', { issuer_url: ISSUER, jwks: { type: 'discovery' } }, { uploadedKids: undefined }],
+    ['Anthropic, with keys', { issuer_url: ISSUER, jwks: { type: 'inline', keys: [{ kid: 'k0' }] } }, { uploadedKids: ['k0'] }],
   ])('of %s is read', (_name, json, rule) => {
     expect(readRule(JSON.stringify(json))).toMatchObject(rule);
   });
@@ -115,10 +122,22 @@ describe('the JSON of a rule', () => {
   it.each([
     ['nonsense', 'it is not valid JSON'], ['[]', 'the file is not an object'], ['{"match":{"audience":7}}', '"audience" holds something that is not a text'],
     ['{"match":{"claims":{"a":["b"]}}}', '"claims.a" is not a plain value'],
+    ['{"jwks":{"keys":7}}', '"jwks.keys" is not a list'], ['{"jwks":"nonsense"}', 'it is not valid JSON'],
     ['{"Statement":[{"Action":"sts:AssumeRole"}]}', 'no statement allows sts:AssumeRoleWithWebIdentity'],
     ['{"Statement":{"Action":"sts:AssumeRoleWithWebIdentity","Principal":{"Federated":"arn:aws:iam::1:oidc-provider/a.example"},"Condition":{"StringEquals":{"b.example:aud":"x"}}}}', 'the condition key b.example:aud does not begin with a.example:, so it is never present'],
   ])('%s is refused', (text, fault) => {
     expect(() => readRule(text)).toThrow(fault);
+  });
+});
+
+describe('uploaded keys', () => {
+  it.each<[readonly string[] | undefined, readonly string[], string | undefined]>([
+    [undefined, ['k1'], undefined],
+    [['k1', 'k2'], ['k1', 'k2'], "uploaded keys do not follow the issuer's rotations: choose discovery"],
+    [['k1'], ['k1', 'k2'], "uploaded keys do not follow the issuer's rotations: choose discovery; the uploaded JWKS lacks \"k2\", which the issuer serves and will sign with"],
+    [['k0', 'k1'], ['k1', 'k2'], "uploaded keys do not follow the issuer's rotations: choose discovery; the uploaded JWKS lacks \"k2\", which the issuer serves and will sign with, and still trusts \"k0\", which the issuer no longer serves"],
+  ])('%j against %j that are served', (uploadedKids, served, sentence) => {
+    expect(compareUploadedKeys({ ...EMPTY_RULE, uploadedKids }, served)).toBe(sentence);
   });
 });
 

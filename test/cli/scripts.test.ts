@@ -16,8 +16,8 @@ const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
     'secret_file.ts: somebody has put a file at ${path} meanwhile',
   ],
   'asks a name server (doctor.test.ts)': [
-    'doctor/doctor.ts: ${hostname} leads to ${inner}, which is not on the public internet',
-    'doctor/doctor.ts: the name ${hostname} cannot be resolved',
+    "doctor/doctor.ts: this machine's resolver leads ${hostname} to ${inner}, which is not on the public internet",
+    "doctor/doctor.ts: this machine's resolver does not know the name ${hostname}",
   ],
   'needs another issuer, file or output (keys_cli.test.ts, exec_refresh.test.ts, files.test.ts)': [
     "exec/arrangements.ts: ${JSON.stringify(word)} cannot stand in AWS's configuration",

@@ -8,6 +8,13 @@ import type { Cause } from './evaluate.ts';
 const MOST_MS = 5000;
 const OF_CERTIFICATE = /^(?:CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|INVALID_CA$|ERR_TLS_CERT_)/;
 
+/** Whoever is told of the authority would trust it. */
+const OF_AUTHORITY = /^(?:UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_)/;
+
+export interface CertificateFault extends Cause {
+  readonly isOfAuthority: boolean;
+}
+
 export interface Place {
   readonly hostname: string;
   /** Where it is reached; undefined: where its name leads. */
@@ -17,11 +24,12 @@ export interface Place {
 }
 
 /** Undefined where providers would trust it, and where no TLS was spoken: the fetches that follow say that better. */
-export async function inspectCertificate({ hostname, address = hostname, port = 443 }: Place): Promise<Cause | undefined> {
+export async function inspectCertificate({ hostname, address = hostname, port = 443 }: Place): Promise<CertificateFault | undefined> {
   // In place of what this process trusts by --ca-file, NODE_EXTRA_CA_CERTS or the system.
   const code = await shakeHands({ host: address, port, servername: hostname, ca: getCACertificates('bundled') });
   if (code === undefined || !OF_CERTIFICATE.test(code)) return undefined;
   return {
+    isOfAuthority: OF_AUTHORITY.test(code),
     sentence: `providers will not trust the TLS certificate of ${hostname}: to all who know the public authorities only, ${explainCode(code)}`,
     hints: [
       ...(code === 'UNABLE_TO_VERIFY_LEAF_SIGNATURE' ? ['if a public authority made it: serve the whole chain, with the intermediate certificates (fullchain.pem)'] : []),

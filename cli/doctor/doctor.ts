@@ -12,6 +12,7 @@ import { makePrintable } from '../redact.ts';
 import { formatDuration } from '../time.ts';
 import { findProxy } from '../wire.ts';
 import { findAddressFault, isPublicAddress } from './addresses.ts';
+import type { CertificateFault } from './certificate.ts';
 import { checkDiscovery, checkJwks, fetchDocument, Found, type Document } from './documents.ts';
 import { compareUploadedKeys, evaluateRule, examineToken, type Cause } from './evaluate.ts';
 import { EMPTY_RULE, readRule, type Rule } from './rule.ts';
@@ -41,7 +42,7 @@ export interface DoctorTools {
   /** The addresses of a name, as this machine's DNS gives them. */
   readonly resolve: (host: string) => Promise<readonly string[]>;
   /** What providers will have against the certificate that a host shows. */
-  readonly inspectCertificate: (hostname: string) => Promise<Cause | undefined>;
+  readonly inspectCertificate: (hostname: string) => Promise<CertificateFault | undefined>;
   readonly readStdin: () => Promise<string>;
 }
 
@@ -161,17 +162,19 @@ async function checkAddress(patient: Patient): Promise<string> {
   const addresses = await resolve(hostname).catch(() => []);
   if (addresses.length === 0) throw new Found('network', `this machine's resolver does not know the name ${hostname}`, ['enter it in public DNS, or check the DNS of this machine']);
   const inner = addresses.find((address) => !isPublicAddress(address));
-  if (inner !== undefined) throw new Found('configuration', `this machine's resolver leads ${hostname} to ${inner}, which is not on the public internet`, ['providers refuse a name with such an address: take it out of public DNS', 'if only your own network resolves it so, ask from outside, too']);
-  return `${issuer} leads to ${addresses.join(', ')}, as this machine's resolver has it`;
+  if (inner !== undefined && patient.target?.isSelfHosted !== true) throw new Found('configuration', `this machine's resolver leads ${hostname} to ${inner}, which is not on the public internet`, ['providers refuse a name with such an address: take it out of public DNS', 'if only your own network resolves it so, ask from outside, too']);
+  return `${issuer} leads to ${addresses.join(', ')}, as this machine's resolver has it${inner === undefined ? '' : `; ${patient.target?.label ?? ''} must be in the same network`}`;
 }
 
 async function checkCertificate(patient: Patient): Promise<string | undefined> {
-  const { issuer, inspectCertificate } = patient;
+  const { issuer, target, inspectCertificate } = patient;
   if (isTestBed(patient)) return undefined;
   const proxy = findProxy(issuer);
   // It may show another certificate than providers see.
   if (proxy !== undefined) return `not checked: this machine reaches the issuer through the proxy ${proxy}`;
-  raise(await inspectCertificate(new URL(issuer).hostname), 'configuration');
+  const fault = await inspectCertificate(new URL(issuer).hostname);
+  if (fault?.isOfAuthority === true && target?.ownAuthority !== undefined) return `of an authority that ${target.label} must be told of (${target.ownAuthority}): it is not one of the public ones`;
+  raise(fault, 'configuration');
   return 'nothing that providers would not trust';
 }
 

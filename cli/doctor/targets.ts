@@ -22,19 +22,23 @@ export interface Target {
   readonly ignoresTrailingSlash: boolean;
   /** Variables that win over a short-lived credential when they hold a static key, by a pattern of such keys. */
   readonly shadows: Readonly<Record<string, RegExp>>;
+  /** Where it can be told of an authority of your own, which it then trusts; undefined: nowhere. */
+  readonly ownAuthority: string | undefined;
+  /** Whether it may stand in your own network, where names lead to other addresses. */
+  readonly isSelfHosted: boolean;
   /** Where the admin sees why a token was refused, and changes the rule. */
   readonly console: string;
 }
 
 const COMMON = {
   algorithms: RSA_PSS_EC, skewSeconds: 30, mostSeconds: undefined, mostTokenBytes: undefined, mostSubjectBytes: undefined, mostKeys: 100, defaultAudience: undefined,
-  wildcard: 'none', otherClaims: 'never', ignoresTrailingSlash: false, shadows: {},
+  wildcard: 'none', otherClaims: 'never', ignoresTrailingSlash: false, ownAuthority: undefined, isSelfHosted: false, shadows: {},
 } as const;
 const ANY = /[^]/;
 
 export const TARGETS: readonly Target[] = [
   {
-    ...COMMON, name: 'anthropic', label: 'Anthropic', mostSeconds: 3600, mostTokenBytes: 16_384, defaultAudience: 'https://api.anthropic.com', wildcard: 'trailing',
+    ...COMMON, name: 'anthropic', label: 'Anthropic', mostSeconds: 3600, mostTokenBytes: 16_384, defaultAudience: 'https://api.anthropic.com', wildcard: 'trailing', ownAuthority: 'ca_cert_pem of the issuer',
     shadows: { ANTHROPIC_API_KEY: ANY, ANTHROPIC_AUTH_TOKEN: /^(?!sk-ant-oat01-)/ }, console: 'Claude Console -> Settings -> Workload identity -> Federation rules',
   },
   {
@@ -51,9 +55,9 @@ export const TARGETS: readonly Target[] = [
     shadows: { GOOGLE_APPLICATION_CREDENTIALS: /(?:key|service[-_]?account)[^/\\]*\.json$/i }, console: 'Google Cloud console -> IAM -> Workload Identity Federation',
   },
   { ...COMMON, name: 'azure', label: 'Microsoft Entra', algorithms: ['RS256'], mostSeconds: 25 * 3600, mostSubjectBytes: 600, shadows: { AZURE_CLIENT_SECRET: ANY }, console: 'Entra admin center -> App registrations -> Certificates & secrets -> Federated credentials' },
-  { ...COMMON, name: 'vault', label: 'Vault', skewSeconds: 60, wildcard: 'none', shadows: { VAULT_TOKEN: ANY }, console: 'vault read auth/jwt/role/<role>' },
-  { ...COMMON, name: 'kubernetes', label: 'Kubernetes', skewSeconds: 0, mostKeys: 1000, console: "the API server's AuthenticationConfiguration" },
-  { ...COMMON, name: 'custom', label: 'the custom provider', console: "the provider's own settings" },
+  { ...COMMON, name: 'vault', label: 'Vault', skewSeconds: 60, wildcard: 'none', ownAuthority: 'oidc_discovery_ca_pem', isSelfHosted: true, shadows: { VAULT_TOKEN: ANY }, console: 'vault read auth/jwt/role/<role>' },
+  { ...COMMON, name: 'kubernetes', label: 'Kubernetes', skewSeconds: 0, mostKeys: 1000, ownAuthority: 'certificateAuthority of the issuer', isSelfHosted: true, console: "the API server's AuthenticationConfiguration" },
+  { ...COMMON, name: 'custom', label: 'the custom provider', ownAuthority: 'if it can be', isSelfHosted: true, console: "the provider's own settings" },
 ];
 
 export function findTarget(name: string): Target | undefined {

@@ -110,7 +110,7 @@ describe('doctor', () => {
 });
 
 const REQUEST: DoctorRequest = { target: findTarget('google'), profile: undefined, rulePath: undefined, flags: {}, audience: undefined, triesExchange: true, isJson: true };
-async function askDoctor(issuer: string, addresses: readonly string[] | Error, place: Partial<Place> = {}, inspect: DoctorTools['inspectCertificate'] = (hostname) => inspectCertificate({ hostname, ...place })): Promise<unknown> {
+async function askDoctor(issuer: string, addresses: readonly string[] | Error, place: Partial<Place> = {}, inspect: DoctorTools['inspectCertificate'] = (hostname) => inspectCertificate({ hostname, ...place }), target?: string): Promise<unknown> {
   await world.sandbox.editSession({ issuer });
   const tools: DoctorTools = {
     use: await createCredentialUse({ home: locateHome(world.sandbox.home), clock: Date.now, environment: readEnvironment({}) }, {}),
@@ -118,7 +118,7 @@ async function askDoctor(issuer: string, addresses: readonly string[] | Error, p
     inspectCertificate: inspect,
     resolve: async () => { if (addresses instanceof Error) throw addresses; return addresses; },
   };
-  return quietly(() => examine(tools, REQUEST).then(() => 'healthy', (error: unknown) => error));
+  return quietly(() => examine(tools, { ...REQUEST, target: target === undefined ? REQUEST.target : findTarget(target) }).then(() => 'healthy', (error: unknown) => error));
 }
 
 describe('the address of the issuer', () => {
@@ -130,6 +130,10 @@ describe('the address of the issuer', () => {
   ])('%s at %j', async (issuer, addresses, kind, message) => {
     expect(await askDoctor(issuer, addresses)).toMatchObject({ kind, message: expect.stringMatching(message) });
   });
+});
+
+it.each([['kubernetes', 'network'], ['vault', 'network'], ['aws', 'configuration']])('an address of one’s own network for %s ends with: %s', async (target, kind) => {
+  expect(await askDoctor('https://vouch.invalid', ['10.0.0.7'], {}, async () => undefined, target)).toMatchObject({ kind });
 });
 
 describe('the certificate of the issuer', () => {
@@ -147,6 +151,12 @@ describe('the certificate of the issuer', () => {
       setDefaultCACertificates(trusted);
       await front.close();
     }
+  });
+
+  it.each<[string, boolean, string]>([['SELF_SIGNED_CERT_IN_CHAIN', true, 'kubernetes'], ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', true, 'anthropic'], ['SELF_SIGNED_CERT_IN_CHAIN', false, 'aws'], ['CERT_HAS_EXPIRED', false, 'kubernetes']])('%s does not end it: %s, where it is %s', async (code, goesOn, target) => {
+    const isOfAuthority = code !== 'CERT_HAS_EXPIRED';
+    const found = await askDoctor('https://vouch.invalid', ['8.8.8.8'], {}, async () => ({ isOfAuthority, sentence: `the certificate: ${code}`, hints: [] }), target);
+    expect(found).toMatchObject(goesOn ? { kind: 'network', message: expect.stringContaining('vouch.invalid') } : { kind: 'configuration', message: `the certificate: ${code}` });
   });
 
   it('is not looked at through a proxy, nor where nobody answers', async () => {

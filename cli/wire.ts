@@ -31,6 +31,8 @@ let isPrepared = false;
 export function configureWire(given: WireChoice): void {
   choice = given;
   isPrepared = false;
+  leaveProxies?.();
+  leaveProxies = undefined;
 }
 
 /**
@@ -88,14 +90,16 @@ function readCertificates(path: string): string {
   throw fail('holds no PEM certificate');
 }
 
-type GlobalProxy = (environment: Record<string, string>) => unknown;
+type GlobalProxy = (environment: Record<string, string>) => () => void;
+/** It holds for the whole process: whoever is no longer meant to go through the proxies must leave them. */
+let leaveProxies: (() => void) | undefined;
 
 function useProxies({ http: plain, https: secure, none }: Proxies): void {
   if (plain === undefined && secure === undefined) return;
   for (const [name, proxy] of [['HTTP_PROXY', plain], ['HTTPS_PROXY', secure]] as const) refuseBadProxy(name, proxy);
   const { setGlobalProxyFromEnv } = process.getBuiltinModule('node:http') as Partial<typeof http> & { setGlobalProxyFromEnv?: GlobalProxy };
   if (setGlobalProxyFromEnv === undefined) throw createTooOld('HTTPS_PROXY', 'run vouch with a newer Node (24.14)');
-  setGlobalProxyFromEnv({
+  leaveProxies = setGlobalProxyFromEnv({
     ...(plain === undefined ? {} : { http_proxy: plain }),
     ...(secure === undefined ? {} : { https_proxy: secure }),
     no_proxy: none === undefined ? LOCAL : `${none},${LOCAL}`,

@@ -13,6 +13,14 @@ fail() {
   exit 1
 }
 
+# An earlier version made all but the list of the company's own issuers: it alone is added, by the owner of the others.
+if [ -e "$dir/kek" ] && [ ! -e "$dir/upstreams" ] && [ ! -L "$dir/upstreams" ]; then
+  printf '[]\n' >"$dir/upstreams"
+  [ "$(id -u)" -ne 0 ] || chown --reference="$dir/kek" "$dir/upstreams"
+  echo "added $dir/upstreams, an empty list; everything else was left as it is" >&2
+  exit 0
+fi
+
 for name in $names; do
   # They belong together (a URL holds the database's password), so one that exists stops all.
   if [ -e "$dir/$name" ] || [ -L "$dir/$name" ]; then

@@ -24,7 +24,7 @@ const USAGE = `Usage: npm run keys -- <command>
          [--wait <seconds>]           for 30 s unless said otherwise
   history [--limit <count>]           who changed what, when and why
   rewrap                              seal every private half again under the first key of VOUCH_KEK
-  adopt <kid> --reason <text>         take a key out of use for this issuer's though no KEK shows it, as after
+  adopt <kid> --reason <text>         take a key that signs no more for this issuer's though no KEK shows it, as after
                                       the loss of one: compare the kid with the issuer's log before
 
   --json with each prints JSON. A kid that begins with - goes last, after --

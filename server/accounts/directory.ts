@@ -150,6 +150,7 @@ function createGroupMethods({ groups: store, clock }: DirectoryDependencies): Gr
     },
     changeGroup: async (realm, id, { displayName, externalId, members }) => {
       await getGroup(realm, id);
+      if (members?.isWhole === true && displayName !== undefined) checkDisplayName(displayName);
       // Who is in it decides over access, so that it comes first, whatever the rest is.
       if (members !== undefined) await changeMembers(realm, id, members);
       const named = displayName === undefined ? undefined : checkDisplayName(displayName);

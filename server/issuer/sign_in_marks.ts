@@ -11,6 +11,8 @@ import { guardProtocol } from './failure.ts';
  */
 
 const MODEL = 'SignInMark';
+/** That there is a mark: what an instance of an earlier version kept has none, and ends by itself within the hour. */
+const IS_MARKED = 'isMarked';
 
 /** The part of the library's storage by which a sign-in counts only while its mark does. */
 export function createInteractionAdapter(kept: Adapter, marks: Pick<ArtifactStore, 'add' | 'find'>, clock: Clock): Pick<Adapter, 'upsert' | 'find'> {
@@ -19,13 +21,14 @@ export function createInteractionAdapter(kept: Adapter, marks: Pick<ArtifactStor
     upsert: (id, payload, expiresIn) =>
       guardProtocol(async () => {
         const accountId = accountOf(payload);
-        if (accountId !== undefined) await marks.add(MODEL, hashValue(id), { payload: {}, accountId }, addSeconds(clock.now(), expiresIn ?? 0));
-        await kept.upsert(id, payload, expiresIn);
+        if (accountId === undefined) return kept.upsert(id, payload, expiresIn);
+        await marks.add(MODEL, hashValue(id), { payload: {}, accountId }, addSeconds(clock.now(), expiresIn ?? 0));
+        return kept.upsert(id, { ...payload, [IS_MARKED]: true }, expiresIn);
       }),
     find: (id) =>
       guardProtocol(async () => {
         const payload = (await kept.find(id)) ?? undefined;
-        if (payload === undefined || accountOf(payload) === undefined) return payload;
+        if (payload?.[IS_MARKED] !== true) return payload;
         return (await marks.find(MODEL, hashValue(id))) === undefined ? undefined : payload;
       }),
   };

@@ -59,8 +59,8 @@ export interface KeyAdministration {
   /** Seals every private half, and proves every public one, again under the first KEK, one transaction a key, so that it can be stopped anywhere. */
   rewrap(actor: string, onProgress: (done: number, of: number) => void): Promise<Rewrapped>;
   /**
-   * Takes a key out of use for one of this issuer's although no KEK at hand proves it, as after the loss of one. Throws
-   * NotFound, or Refused for one that is in use: what opens it proves it.
+   * Takes a key that signs no more for one of this issuer's although no KEK at hand proves it, as after the loss of one.
+   * Throws NotFound, or Refused for one that has a private half: what opens that proves it.
    */
   adopt(kid: string, actor: string, reason: string): Promise<void>;
 }
@@ -142,7 +142,8 @@ export function createAdministration(dependencies: ReconcilerDependencies): KeyA
         if (won) done += 1;
         onProgress(done, sealed.length);
       }
-      for (const record of records.filter(({ sealed: half }) => half === undefined)) {
+      // Read again: a key may have left its state meanwhile.
+      for (const record of (await store.load()).records.filter(({ sealed: half }) => half === undefined)) {
         if (!custody.isOurs(record)) unproved.push(record.kid);
         else await change(store, async (transaction) => {
           await transaction.prove(record.kid, custody.prove(record));
@@ -156,7 +157,7 @@ export function createAdministration(dependencies: ReconcilerDependencies): KeyA
         const { records, version } = await transaction.load();
         const record = records.find((one) => one.kid === kid);
         if (record === undefined) throw new NotFound(`there is no signing key ${kid}`);
-        if (STATES[record.state].isPublished) throw new Refused('in_use', `signing key ${kid} is ${record.state}: only one that is out of use is adopted`);
+        if (record.sealed !== undefined) throw new Refused('in_use', `signing key ${kid} is ${record.state}: only one that signs no more is adopted`);
         await transaction.prove(kid, custody.prove(record));
         await transaction.record({ kind: 'adopted', ring: record.ring, kid, actor, reason, version });
         return { isChanged: false };

@@ -145,7 +145,7 @@ export async function createKeys(options: KeysOptions): Promise<Keys> {
   return {
     created, refresh,
     current: () => snapshot,
-    latest: () => (isFresh() ? snapshot : Promise.race([refresh().catch(() => undefined), sleep(LOOK_FIRST_MS)]).then(() => snapshot)),
+    latest: () => (isFresh() || loops.isRolledBack() ? snapshot : Promise.race([refresh().catch(() => undefined), sleep(LOOK_FIRST_MS)]).then(() => snapshot)),
     maySign: (used) => canSign() && (used === snapshot || [...used.signers.values()].every(({ kid }) => snapshot.verifiers.has(kid))),
     onChange: (listener) => {
       listeners.push(listener);
@@ -211,23 +211,22 @@ function createLoops({ store, hints, clock, events, policy, pollSeconds, tickSec
 
   // What is signed with a newer set than the stored one, nobody else can verify; and what this instance would write into
   // that database (that it serves the newer version, what verifiers fetched of it) would let keys sign that nobody has.
-  let isRolledBack = false;
-  const noteRollBack = (stored: bigint, served: bigint) => {
-    const was = isRolledBack;
-    // The same number, come to again, is of another set.
-    isRolledBack = stored < served || (was && stored === served);
-    if (isRolledBack && !was) events.onRolledBack({ stored, served });
-  };
+  let rolledBackFrom: bigint | undefined;
+  // The same number, come to again, is of another set; a greater one is a set as good as any.
+  const isRolledBack = () => rolledBackFrom !== undefined && current().version <= rolledBackFrom;
   const beat = async () => {
     const askedAt = performance.now();
     const served = current().version;
-    const version = await store.beat({ ...identity, servedVersion: isRolledBack ? 0n : usableVersion(), clock: clock.now() });
-    noteRollBack(version, served);
+    const version = await store.beat({ ...identity, servedVersion: isRolledBack() ? 0n : usableVersion(), clock: clock.now() });
+    if (version < served && !isRolledBack()) {
+      rolledBackFrom = served;
+      events.onRolledBack({ stored: version, served });
+    }
     if (version > served) {
       await refresh();
       await store.beat({ ...identity, servedVersion: usableVersion(), clock: clock.now() });
     }
-    if (!isRolledBack) markInTouch(askedAt);
+    if (!isRolledBack()) markInTouch(askedAt);
   };
   const follow = async () => {
     // Not once it has left, after a reconciliation that was under way: it would be listed for a day as one that went silent.
@@ -254,7 +253,9 @@ function createLoops({ store, hints, clock, events, policy, pollSeconds, tickSec
     if (own !== undefined && Math.abs(own.skewMs) > SKEW_ALARM_MS) events.onSkew(own.skewMs);
   };
   const reconcileOnce = async () => {
-    if (isRolledBack) return;
+    // Asked first: what was counted since the last beat may be of a set that the database has never seen.
+    await follow();
+    if (isRolledBack()) return;
     await flush();
     const moves = await tick().catch((error: unknown) => {
       events.onTrouble('the key set could not be reconciled', error);
@@ -280,6 +281,7 @@ function createLoops({ store, hints, clock, events, policy, pollSeconds, tickSec
     timers.push(timer);
   };
   return {
+    isRolledBack,
     start: async () => {
       await follow();
       repeat(follow, () => pollSeconds * 1000);
@@ -293,7 +295,7 @@ function createLoops({ store, hints, clock, events, policy, pollSeconds, tickSec
       isStopped = true;
       for (const timer of timers) clearTimeout(timer);
       await following;
-      if (!isRolledBack) await flush();
+      if (!isRolledBack()) await flush();
       await store.leave(identity.id).catch(() => undefined); // nobody waits for it longer than the stale limit anyway
     },
   };

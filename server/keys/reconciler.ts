@@ -37,11 +37,20 @@ export async function settle(transaction: KeyTransaction, { custody, policy }: O
     if (round === MOST_ROUNDS) throw new TypeError('the plan for the signing keys does not come to rest');
     const set = await transaction.load();
     const planned = plan(set.records, evidence, transaction.now, policy, lost);
+    if (round === 0) await proveOwn(set.records, transaction, custody);
     const canCreate = custody.canCreate && set.records.every((record) => record.sealed === undefined || opens(record, custody));
     const moves = canCreate ? planned : planned.filter(({ kind }) => kind !== 'generate');
     for (const move of moves) made.push(await apply(move, transaction, custody, set, actor));
     if (moves.length === 0 && !canCreate) refuseSilence(set.records, policy);
     if (moves.length === 0) return { isChanged: made.length > 0, moves: made };
+  }
+}
+
+/** Keys of a version that gave them no proof, while what opens shows that they are ours. */
+async function proveOwn(records: readonly KeyRecord[], transaction: KeyTransaction, custody: Custody): Promise<void> {
+  if (!custody.canCreate) return;
+  for (const record of records) {
+    if (record.sealed !== undefined && !custody.isOurs(record) && opens(record, custody)) await transaction.prove(record.kid, custody.prove(record));
   }
 }
 

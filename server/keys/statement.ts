@@ -17,12 +17,18 @@ export interface Statements {
   verify(typ: string, jws: string): Promise<Readonly<Record<string, unknown>> | undefined>;
 }
 
+/** A year of checkpoints by a key that is not believed asks half a million times: not the database each time. */
+const RELOAD_MS = 50;
+
 export function createStatements(current: () => KeySnapshot, store: Pick<KeyStore, 'load'>, { isOurs }: Pick<Custody, 'isOurs'>): Statements {
   const known = new Map<string, ReturnType<typeof createPublicKey>>();
+  let loadedAt = Number.NEGATIVE_INFINITY;
   const findKey = async (kid: string) => {
-    if (known.has(kid)) return known.get(kid);
-    const { records } = await store.load();
-    for (const record of records.filter(isOurs)) known.set(record.kid, createPublicKey({ key: { ...pickPublicMembers(record.publicJwk) }, format: 'jwk' }));
+    if (!known.has(kid) && performance.now() - loadedAt > RELOAD_MS) {
+      const { records } = await store.load();
+      for (const record of records.filter(isOurs)) known.set(record.kid, createPublicKey({ key: { ...pickPublicMembers(record.publicJwk) }, format: 'jwk' }));
+      loadedAt = performance.now();
+    }
     return known.get(kid);
   };
   return {

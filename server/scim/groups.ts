@@ -4,7 +4,7 @@ import { Conflict, Refused } from '../lib/errors.ts';
 import { createProjection, GROUP_SCHEMA, isObject, readAttributes, readText, toAttributeName } from './attributes.ts';
 import { readFilter } from './filter.ts';
 import { readPage, renderList } from './list.ts';
-import { prepareChange, toDetail, type Operation } from './operation.ts';
+import { prepareChange, toDetail, type Answer, type Operation } from './operation.ts';
 import { readPatch, readUnderstood, type Change } from './patch.ts';
 
 export interface GroupOptions {
@@ -14,12 +14,26 @@ export interface GroupOptions {
   readonly base: string;
 }
 
+interface GroupChange {
+  readonly read: () => GroupFieldChanges;
+  readonly readEnding: () => GroupFieldChanges | undefined;
+  readonly answer: (group: DirectoryGroup) => Promise<Answer> | Answer;
+}
+
 const FILTERS = { displayname: 'displayName', externalid: 'externalId', id: 'id', members: 'memberId', 'members.value': 'memberId' } as const;
 
 /** /Groups (RFC 7644 3): those that directories of the token's domains made. Policies name them as `vouch groups list` does. */
 export function createGroupOperations({ directory, audiences, base }: GroupOptions): Operation[] {
   const render = async (group: DirectoryGroup, realm: Realm, projection = createProjection({})) =>
     projection.apply(renderGroup(group, projection.wants('members') ? await directory.listMembers(realm, group.id) : [], base));
+  const prepareGroupChange = async (realm: Realm, id: string, { read, readEnding, answer }: GroupChange) => {
+    const keepsOut = await keepsPeopleOut((await directory.getGroup(realm, id)).name, audiences);
+    return prepareChange<GroupFieldChanges>({
+      // To leave a group that a policy keeps out is to be let in: there a change is done as a whole or not at all.
+      read, readEnding: keepsOut ? () => undefined : readEnding,
+      act: async (changes) => answer(await directory.changeGroup(realm, id, keepsOut && changes.members !== undefined ? { ...changes, members: { ...changes.members, isWhole: true } } : changes)),
+    });
+  };
   return [
     {
       method: 'get', path: '/Groups', name: 'scim.group.list', scope: 'groups:read',
@@ -50,20 +64,17 @@ export function createGroupOperations({ directory, audiences, base }: GroupOptio
     },
     {
       method: 'put', path: '/Groups/:id', name: 'scim.group.replace', scope: 'groups:write', takesBody: true,
-      prepare: ({ realm, id, body }) => prepareChange<GroupFieldChanges>({
+      prepare: ({ realm, id, body }) => prepareGroupChange(realm, id, {
         read: () => readReplacement(body), readEnding: () => findLeavers(Object.entries(body).map(([name, value]) => ({ op: 'replace', attribute: toAttributeName(name), value }))),
-        act: async (changes) => ({ status: 200, resource: await render(await directory.changeGroup(realm, id, changes), realm) }),
+        answer: async (group) => ({ status: 200, resource: await render(group, realm) }),
       }),
     },
     {
       method: 'patch', path: '/Groups/:id', name: 'scim.group.change', scope: 'groups:write', takesBody: true,
-      prepare: ({ realm, id, body }) => prepareChange<GroupFieldChanges>({
+      prepare: ({ realm, id, body }) => prepareGroupChange(realm, id, {
         read: () => readGroupChanges(readPatch(body)), readEnding: () => findLeavers(readUnderstood(body)),
         // Without the resource: one with thousands of members would be sent back with each that comes or goes.
-        act: async (changes) => {
-          await directory.changeGroup(realm, id, changes);
-          return { status: 204 };
-        },
+        answer: () => ({ status: 204 }),
       }),
     },
     {
@@ -81,6 +92,10 @@ export function createGroupOperations({ directory, audiences, base }: GroupOptio
       },
     },
   ];
+}
+
+async function keepsPeopleOut(name: string, audiences: Pick<Audiences, 'list'>): Promise<boolean> {
+  return (await audiences.list()).some(({ deny }) => deny.includes(`group:${name}`));
 }
 
 /**

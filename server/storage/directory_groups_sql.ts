@@ -27,6 +27,8 @@ export interface GroupFilter {
 export interface MemberChange {
   readonly add: readonly string[];
   readonly remove: readonly string[] | 'all';
+  /** All of it or nothing. Otherwise whoever leaves has left, also where somebody to put in is not known. */
+  readonly isWhole?: boolean;
 }
 
 /**
@@ -74,12 +76,13 @@ export function createDirectoryGroupStore(prisma: PrismaClient): DirectoryGroupS
         const { count } = await prisma.group.updateMany({ where: { id }, data: { ...(displayName === undefined ? {} : { displayName }), ...(externalId === undefined ? {} : { externalId }) } });
         return count === 1;
       }),
-    changeMembers: (id, domains, { add, remove }) =>
+    changeMembers: (id, domains, { add, remove, isWhole = false }) =>
       guardStore('change the members of a group', () =>
         prisma.$transaction(async (tx) => {
           const own = await tx.account.findMany({ where: { id: { in: add.filter((one) => UUID.test(one)) }, ...inDomains(domains) }, select: { id: true } });
           const known = new Set(own.map((account) => account.id));
           const unknown = add.filter((one) => !known.has(one.toLowerCase()));
+          if (isWhole && unknown.length > 0) return unknown;
           const { name: groupName } = await tx.group.findUniqueOrThrow({ where: { id } });
           const gone: Prisma.GroupMemberWhereInput = remove === 'all' ? { accountId: { notIn: [...known] } } : { accountId: { in: remove.filter((one) => UUID.test(one)) } };
           await tx.groupMember.deleteMany({ where: { groupName, account: inDomains(domains), ...gone } });

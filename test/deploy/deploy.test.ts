@@ -188,13 +188,21 @@ describe('make_secrets.sh', () => {
     expect(redis.password).not.toBe(database.password);
   });
 
+  test('adds what an earlier version did not make, and touches nothing else', async () => {
+    const before = list().map(secret);
+    rmSync(secretPath('upstreams'));
+    await promisify(execFile)(script);
+    expect(list().map(secret)).toEqual(before);
+    expect(statSync(secretPath('upstreams')).mode & 0o777).toBe(0o600);
+  });
+
   test('refuses to overwrite, and changes nothing, even where only one file is left', async () => {
     const before = list().map(secret);
     const refused = { code: 1, stdout: '', stderr: expect.stringMatching(/^error: .*exists already; nothing was changed\nhint: /) };
     await expect(promisify(execFile)(script)).rejects.toMatchObject(refused);
     expect(list().map(secret)).toEqual(before);
-    for (const name of list().filter((each) => each !== 'kek')) rmSync(secretPath(name));
+    for (const name of list().filter((each) => each !== 'redis_url')) rmSync(secretPath(name));
     await expect(promisify(execFile)(script)).rejects.toMatchObject(refused);
-    expect(list()).toEqual(['kek']);
+    expect(list()).toEqual(['redis_url']);
   });
 });

@@ -316,7 +316,7 @@ describe('on the host', () => {
     await query(env.DATABASE_URL!, 'UPDATE signing_keys SET proof = NULL WHERE kid = $1', [kid]);
     const named = expect.stringContaining(`no key of VOUCH_KEK shows that ${kid} is this issuer's`);
     expect(await onHost(['rewrap', '--json'], env)).toMatchObject({ code: 0, stdout: `${JSON.stringify({ rewrapped: 4, unproved: [kid] }, null, 2)}\n`, stderr: named });
-    expect(await onHost(['adopt', '--reason', 'x', '--', await findOnHost('RS256', 'active')], env)).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('only one that is out of use is adopted') });
+    expect(await onHost(['adopt', '--reason', 'x', '--', await findOnHost('RS256', 'active')], env)).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('only one that signs no more is adopted') });
     expect(await onHost(['adopt', '--', kid], env)).toMatchObject({ code: 2, stderr: expect.stringContaining('adopt takes --reason') });
     expect(await onHost(['adopt', '--reason', 'the log knows it', '--', kid], env)).toMatchObject({ code: 0, stdout: expect.stringContaining(`${kid} counts as this issuer's`) });
     expect(await onHost(['rewrap'], env)).toMatchObject({ code: 0, stderr: expect.not.stringContaining('shows that') });

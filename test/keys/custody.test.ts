@@ -95,7 +95,7 @@ beforeAll(async () => {
     await enrol(person.browser, invitation!, { email: 'ada@example.com', name: 'Ada' }, person.passkey);
     const former = { RS256: await findKid('RS256', 'active'), ES256: await findKid('ES256', 'active') };
     for (const alg of ['RS256', 'ES256']) await onHost(['rotate', '--alg', alg], OLD);
-    await waitFor('both rings rotated', async () => (await findKid('RS256', 'retiring')) === former.RS256 && (await findKid('ES256', 'retiring')) === former.ES256);
+    await waitFor('both rings rotated', async () => (await findKid('RS256', 'active')) !== former.RS256 && (await findKid('ES256', 'active')) !== former.ES256);
     await exchangeForBoth();
     for (const ring of ['RS256', 'ES256']) await onHost(['revoke', '--reason', 'drill', '--', await findKid(ring, 'active')], OLD);
     await exchangeForBoth();

@@ -381,13 +381,14 @@ describe('groups', () => {
     expect(await membersOf(id)).toEqual([]);
   });
 
-  test.each<[string, string, (stays: string) => object, RegExp]>([
+  const REFUSED_LEAVES: readonly [string, string, (stays: string) => object, RegExp][] = [
     ['PATCH', 'a name that will not do', () => patchOf({ op: 'remove', path: 'members' }, { op: 'replace', path: 'displayName', value: 'x'.repeat(101) }), /1 to 100 characters/],
     ['PATCH', 'a name that is no text', () => patchOf({ op: 'remove', path: 'members' }, { op: 'replace', path: 'displayName', value: 5 }), /displayname must be a text/],
     ['PATCH', 'a member who is unknown', () => patchOf({ op: 'remove', path: 'members' }, { op: 'add', path: 'members', value: [{ value: '00000000-0000-7000-8000-000000000000' }] }), /there is no user/],
     ['PUT', 'a member who is unknown', (stays) => ({ displayName: 'Put', members: [{ value: stays }, { value: '00000000-0000-7000-8000-000000000000' }] }), /there is no user/],
     ['PUT', 'no name', (stays) => ({ members: [{ value: stays }] }), /displayName is required/],
-  ])('who leaves by a %s with %s has left', async (method, _what, body, detail) => {
+  ];
+  test.each(REFUSED_LEAVES)('who leaves by a %s with %s has left', async (method, _what, body, detail) => {
     const [stays, leaves] = [(await addUser()).id, (await addUser()).id];
     const { id } = await addGroup({ members: [{ value: stays }, { value: leaves }] });
     expectError(await okta(method, `/Groups/${id}`, body(stays)), 400, 'invalidValue', detail);
@@ -425,6 +426,19 @@ describe('groups', () => {
     expectError(await okta('DELETE', `/Groups/${group.id}`), 409, undefined, 'an audience names the group "contractors"');
     await askAdmin(issuer.url, token, '/audiences/set', { name: 'https://api.example', deny: [] });
     expect((await okta('DELETE', `/Groups/${group.id}`)).status).toBe(204);
+  });
+
+  test('nobody leaves by a request that is refused where a policy keeps people out by the group', async () => {
+    const [stays, leaves] = [(await addUser()).id, (await addUser()).id];
+    const group = await addGroup({ displayName: 'Leavers', members: [{ value: stays }, { value: leaves }] });
+    const token = await getAdminToken(issuer.url, admin);
+    expect((await askAdmin(issuer.url, token, '/audiences', { name: 'https://shut.example', preset: 'custom', allow: ['people'], deny: ['group:leavers'] })).status).toBe(200);
+    for (const [method, , body, detail] of REFUSED_LEAVES) {
+      expectError(await okta(method, `/Groups/${group.id}`, body(stays)), 400, 'invalidValue', detail);
+      expect(await membersOf(group.id)).toEqual([stays, leaves].sort());
+    }
+    expect((await okta('PATCH', `/Groups/${group.id}`, patchOf({ op: 'remove', path: 'members', value: [{ value: leaves }] }))).status).toBe(204);
+    expect(await membersOf(group.id)).toEqual([stays]);
   });
 
   test('one that a policy lets in stays, but lets nobody in any more', async () => {

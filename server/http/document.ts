@@ -5,6 +5,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 export interface Document {
   readonly cacheControl: string;
   readonly body: Buffer;
+  /** The same as Node writes it fastest: a string of one byte a character goes out with the head, in one write. */
+  readonly text: string;
   readonly etag: string;
   readonly headers: Readonly<Record<string, string | number>>;
 }
@@ -19,6 +21,7 @@ export function documentOf(json: string, cacheControl: string): Document {
   const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 27)}"`;
   return {
     body,
+    text: body.toString('latin1'),
     etag,
     cacheControl,
     headers: {
@@ -46,7 +49,8 @@ export function serveDocument(request: IncomingMessage, response: ServerResponse
         return 304;
       }
       response.writeHead(200, document.headers);
-      response.end(request.method === 'HEAD' ? undefined : document.body);
+      if (request.method === 'HEAD') response.end();
+      else response.end(document.text, 'latin1');
       return 200;
     case 'OPTIONS':
       response.writeHead(204, {

@@ -11,7 +11,7 @@ import type { KekRing } from '../crypto/kek.ts';
 import type { Clock } from '../lib/clock.ts';
 import { Refused } from '../lib/errors.ts';
 import type { Secret } from '../lib/secret.ts';
-import type { Hints, KeySet, KeyStore } from '../storage/storage.ts';
+import type { Hints, KeyRecord, KeySet, KeyStore } from '../storage/storage.ts';
 import { createAdministration, type KeyAdministration } from './administration.ts';
 import type { Move } from './plan.ts';
 import type { KeyPolicy } from './policy.ts';
@@ -83,8 +83,8 @@ export interface KeysOptions {
 const HINT = 'keys';
 const LOOK_FIRST_MS = 333;
 
-async function demandKeks(store: KeyStore, custody: Custody): Promise<void> {
-  const { records } = await store.load();
+/** What an instance with another KEK sealed, no other could open, and none would start any more. Throws Refused. */
+function demandKeks(records: readonly KeyRecord[], custody: Custody): void {
   for (const record of records) {
     try {
       if (record.sealed !== undefined) custody.open(record);
@@ -100,9 +100,7 @@ export async function createKeys(options: KeysOptions): Promise<Keys> {
   const { store, keks, policy, hints } = options;
   const custody = createLocalCustody(keks);
   const dependencies = { store, custody, policy };
-  // First: what an instance with another KEK sealed, no other could open, and none would start any more.
-  await demandKeks(store, custody);
-  const created = await reconcile(dependencies, { waits: true });
+  const created = await reconcile(dependencies, { waits: true, check: (records) => { demandKeks(records, custody); } });
   if (created.length > 0) {
     hints.send(HINT);
     options.events.onMoves(created);

@@ -17,11 +17,14 @@ const MOST_ROUNDS = 5;
 
 /**
  * Makes the records be as the plan wants them: alone among all instances, all moves and their history in one transaction.
- * Gives the moves that it made; none when another instance is at it and `waits` is false. Killed anywhere, it has done
- * nothing.
+ * Throws what `check` throws of the records, before anything is done. Gives the moves that it made; none when another
+ * instance is at it and `waits` is false. Killed anywhere, it has done nothing.
  */
-export async function reconcile(dependencies: ReconcilerDependencies, { waits }: { waits: boolean }): Promise<readonly Move[]> {
-  const result = await dependencies.store.change(async (transaction) => settle(transaction, dependencies, await readEvidence(transaction), 'reconciler'), { waits });
+export async function reconcile(dependencies: ReconcilerDependencies, { waits, check }: { waits: boolean; check?: (records: readonly KeyRecord[]) => void }): Promise<readonly Move[]> {
+  const result = await dependencies.store.change(async (transaction) => {
+    if (check !== undefined) check((await transaction.load()).records);
+    return settle(transaction, dependencies, await readEvidence(transaction), 'reconciler');
+  }, { waits });
   return result?.moves ?? [];
 }
 

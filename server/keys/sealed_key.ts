@@ -32,7 +32,11 @@ export interface Custody {
 }
 
 /** What opens is not the private half of what the record publishes. */
-export class AlteredKey extends Error {}
+export class AlteredKey extends Refused {
+  constructor(kid: string) {
+    super('altered_key', `signing key ${kid} publishes a key that is not its own: the database was altered`);
+  }
+}
 
 /** Private halves sealed under local key-encryption keys. */
 export function createLocalCustody(keks: Secret<KekRing>): Custody {
@@ -59,7 +63,7 @@ export function createLocalCustody(keks: Secret<KekRing>): Custody {
     },
     open: (record) => {
       const privateKey = createPrivateKey({ key: unseal(record), format: 'der', type: 'pkcs8' });
-      if (!isDeepStrictEqual(toPublicJwk(privateKey, record.ring), pickPublicMembers(record.publicJwk))) throw new AlteredKey(`signing key ${record.kid} publishes a key that is not its own: the database was altered`);
+      if (!isDeepStrictEqual(toPublicJwk(privateKey, record.ring), pickPublicMembers(record.publicJwk))) throw new AlteredKey(record.kid);
       return (data) => signBytes(record.ring, data, privateKey);
     },
     isOurs: (record) => {

@@ -1,4 +1,4 @@
-import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { generateKeyPairSync, randomBytes, randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from '@jest/globals';
@@ -223,6 +223,10 @@ describe('the snapshot', () => {
       expect(rolledBack).toEqual([{ stored: used.version - 1n, served: used.version }]);
       // Whoever starts on that database waits for it as for an instance that has none of its keys.
       expect(await query(databaseUrl, 'SELECT served_version FROM instances')).toEqual([{ served_version: '0' }]);
+      // Nor does the very first word of another that has not noticed yet.
+      const id = randomUUID();
+      await opened.at(-1)!.keys.beat({ id, host: 'late', startedAt: new Date(), servedVersion: used.version, rings: ['RS256'], clock: new Date() });
+      expect(await query(databaseUrl, 'DELETE FROM instances WHERE id = $1 RETURNING served_version', [id])).toEqual([{ served_version: '0' }]);
       keys.countFetch({ userAgent: 'Go-http-client/1.1', address: '192.0.2.1', version: used.version, isNotModified: false });
       await query(databaseUrl, 'UPDATE key_set_version SET version = version + 1');
       await sleep(2_500);

@@ -210,7 +210,7 @@ function createLoops({ store, hints, clock, events, policy, pollSeconds, tickSec
   // What is signed with a newer set than the stored one, nobody else can verify; and what this instance would write into
   // that database (that it serves the newer version, what verifiers fetched of it) would let keys sign that nobody has.
   let rolledBackFrom: bigint | undefined;
-  // The same number, come to again, is of another set; a greater one is a set as good as any.
+  // The same number, come to again, is of another set; a greater one is a whole set again.
   const isRolledBack = () => rolledBackFrom !== undefined && current().version <= rolledBackFrom;
   const beat = async () => {
     const askedAt = performance.now();

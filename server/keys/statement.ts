@@ -18,16 +18,17 @@ export interface Statements {
 }
 
 /** A year of checkpoints by a key that is not believed asks half a million times: not the database each time. */
-const RELOAD_MS = 50;
+const MISS_MS = 50;
 
 export function createStatements(current: () => KeySnapshot, store: Pick<KeyStore, 'load'>, { isOurs }: Pick<Custody, 'isOurs'>): Statements {
   const known = new Map<string, ReturnType<typeof createPublicKey>>();
-  let loadedAt = Number.NEGATIVE_INFINITY;
+  // By kid: one that has just been made must not be taken for one that was just looked for in vain.
+  const missedAt = new Map<string, number>();
   const findKey = async (kid: string) => {
-    if (!known.has(kid) && performance.now() - loadedAt > RELOAD_MS) {
+    if (!known.has(kid) && performance.now() - (missedAt.get(kid) ?? Number.NEGATIVE_INFINITY) > MISS_MS) {
       const { records } = await store.load();
       for (const record of records.filter(isOurs)) known.set(record.kid, createPublicKey({ key: { ...pickPublicMembers(record.publicJwk) }, format: 'jwk' }));
-      loadedAt = performance.now();
+      if (!known.has(kid)) missedAt.set(kid, performance.now());
     }
     return known.get(kid);
   };

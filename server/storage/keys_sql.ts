@@ -215,7 +215,7 @@ async function listVerifiers(tx: Prisma.TransactionClient): Promise<VerifierReco
 }
 
 /** A version that this database has never had says nothing about what an instance serves of it: it was restored. */
-const KNOWN_VERSION = (served: bigint) => Prisma.sql`(SELECT CASE WHEN ${served}::bigint <= version THEN ${served}::bigint ELSE 0 END FROM key_set_version WHERE id = 1)`;
+const knownVersion = (served: bigint) => Prisma.sql`(SELECT CASE WHEN ${served}::bigint <= version THEN ${served}::bigint ELSE 0 END FROM key_set_version WHERE id = 1)`;
 
 function createInstanceMethods(prisma: PrismaClient): Pick<KeyStore, 'beat' | 'leave' | 'listInstances'> {
   return {
@@ -224,7 +224,7 @@ function createInstanceMethods(prisma: PrismaClient): Pick<KeyStore, 'beat' | 'l
         const [row] = await prisma.$queryRaw<{ version: bigint }[]>`
           WITH beat AS (
             INSERT INTO instances (id, host, started_at, seen_at, served_version, rings, skew_ms)
-            VALUES (${id}::uuid, ${host}, ${startedAt}, clock_timestamp(), ${KNOWN_VERSION(servedVersion)}, ${[...rings]},
+            VALUES (${id}::uuid, ${host}, ${startedAt}, clock_timestamp(), ${knownVersion(servedVersion)}, ${[...rings]},
               (EXTRACT(EPOCH FROM (${clock}::timestamptz - clock_timestamp())) * 1000)::int)
             ON CONFLICT (id) DO UPDATE SET seen_at = EXCLUDED.seen_at, served_version = EXCLUDED.served_version, rings = EXCLUDED.rings, skew_ms = EXCLUDED.skew_ms
           ) SELECT version FROM key_set_version WHERE id = 1`;
